@@ -1,0 +1,1 @@
+//! Base classes: model, data module, trainer, callback, metric.

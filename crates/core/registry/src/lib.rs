@@ -1,0 +1,1 @@
+//! One generic registry of components: names, typed settings, documentation and factories.

@@ -1,0 +1,1 @@
+//! C++ shim over libtorch: fused optimizer kernels, memory formats, autocast.

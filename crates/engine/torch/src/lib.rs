@@ -1,0 +1,1 @@
+//! Safe access to what `tch` leaves out of libtorch.

@@ -1,0 +1,1 @@
+//! The `fulmen` program: composes configurations, starts runs, shows what the store holds.

@@ -1,0 +1,1 @@
+//! Starts runs as child processes, follows their events, records them in the tracking store.

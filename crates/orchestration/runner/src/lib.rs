@@ -1,0 +1,1 @@
+//! Turns a composed configuration into one run or a sweep of runs.

@@ -1,0 +1,1 @@
+//! Language plugin: sequence models, datasets and tokenizers.

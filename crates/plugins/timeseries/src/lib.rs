@@ -1,0 +1,1 @@
+//! Time-series plugin: forecasting models, datasets and preprocessors.

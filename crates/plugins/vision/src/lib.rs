@@ -1,0 +1,1 @@
+//! Vision plugin: image models, datasets and transforms.

@@ -1,0 +1,1 @@
+//! Checks of the source tree itself: the arrows between crates, the size of files.
