@@ -1,0 +1,47 @@
+# Thin names over cargo and the scripts of tools/: everything here can be typed by hand.
+
+# RUSTFLAGS would replace those of .cargo/config.toml, and with them the way programs find libtorch;
+# LIBTORCH_USE_PYTORCH would lead torch-sys past .libtorch/.
+unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET LIBTORCH_USE_PYTORCH
+
+CARGO ?= cargo
+PYTHON ?= python3
+BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
+# Further words for `make run`, such as ARGS="experiment=mnist trainer.max_epochs=3".
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test lint bench doctor clean
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r name text; do printf 'make %-8s %s\n' "$$name" "$$text"; done
+
+setup: ## Check the tools, put libtorch into .libtorch/ (once)
+	@tools/doctor --quiet
+	@tools/setup-libtorch
+
+build: setup ## Build both programs, optimised
+	$(CARGO) build --release -p fulmen-cli -p fulmen-worker
+
+run: build ## Build, then train the default experiment (ARGS="key=value …" changes it)
+	$(BINARIES)/fulmen train $(ARGS)
+
+# Documentation tests are linked in a temporary folder, where paths relative to the program lead nowhere.
+test: build ## Run all tests
+	$(CARGO) test --release --workspace --lib --bins --tests --examples
+	LD_LIBRARY_PATH="$(CURDIR)/.libtorch/lib$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" $(CARGO) test --release --workspace --doc
+
+# --release shares libtorch's C++ part and the build scripts with `make test`.
+lint: setup ## Formatting, clippy, dependencies; warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	tools/deny
+
+bench: build ## Measure steps per second against PyTorch Lightning (bench/RESULTS.md)
+	$(PYTHON) bench/run.py --fulmen $(BINARIES)/fulmen
+
+doctor: ## Say what this machine has and lacks
+	@tools/doctor
+
+clean: ## Delete what was built; keeps libtorch
+	$(CARGO) clean
