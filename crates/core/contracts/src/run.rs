@@ -1,0 +1,42 @@
+//! What a worker is asked to do: one JSON object on its standard input.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What a worker does with a composed configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Trains, then tests where the dataset has a test split.
+    Train,
+    /// Evaluates on the validation split.
+    Validate,
+    /// Evaluates on the test split.
+    Test,
+    /// Predicts for files of the user's.
+    Predict {
+        /// A file, or a folder of files.
+        input: PathBuf,
+    },
+}
+
+/// One run in one process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// [`crate::CONTRACT_VERSION`] of who wrote it.
+    pub contract_version: u32,
+    /// 32 hexadecimal digits.
+    pub run_id: String,
+    /// The run's own folder; checkpoints go below it.
+    pub folder: PathBuf,
+    /// What to do.
+    #[serde(flatten)]
+    pub command: Command,
+    /// The checkpoint folder to start from.
+    pub checkpoint: Option<PathBuf>,
+    /// Whether optimizer, schedules and loops go on where that checkpoint left them (`resume`), or only weights are read.
+    pub resume: bool,
+    /// The composed and resolved configuration.
+    pub config: serde_json::Value,
+}
