@@ -7,7 +7,7 @@ unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TAR
 CARGO ?= cargo
 PYTHON ?= python3
 BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
-# Further words for `make run`, such as ARGS="experiment=mnist trainer.max_epochs=3".
+# Further words for `make run`, such as ARGS="experiment=mnist trainer.max_epochs=3", or for `make bench`.
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -37,8 +37,14 @@ lint: setup ## Formatting, clippy, dependencies; warnings are errors
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	tools/deny
 
-bench: build ## Measure steps per second against PyTorch Lightning (bench/RESULTS.md)
-	$(PYTHON) bench/run.py --fulmen $(BINARIES)/fulmen
+bench: build .venv-bench/ready ## Measure steps per second against PyTorch Lightning (writes bench/RESULTS.md)
+	$(PYTHON) bench/run.py $(ARGS) --fulmen $(BINARIES)/fulmen
+
+# The Lightning that `make bench` measures against, with the whole torch: about 3 GB to fetch.
+.venv-bench/ready: bench/lightning/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --disable-pip-version-check -r $<
+	@touch $@
 
 doctor: ## Say what this machine has and lacks
 	@tools/doctor
