@@ -1,1 +1,42 @@
-//! Experiments, runs, metrics, params and tags behind the `TrackingStore` trait, with SQLite as the default store.
+//! Experiments, runs, metrics, params and tags behind the [`TrackingStore`] trait, with SQLite as the default store.
+//!
+//! The entities and their rules are MLflow's (<https://mlflow.org/docs/latest/rest-api.html>), so that what is stored
+//! here can be served to MLflow's clients; to them Fulmen adds the [`Axis`] of a metric point and a journal.
+//!
+//! - [`open`] makes a store from a tracking URI such as `sqlite:///fulmen.db`;
+//! - [`RunRecorder`] is what a training run writes to: a local journal first, the store in the background;
+//! - [`sync`] delivers the journal that a killed process left behind;
+//! - [`compare`] and [`gc`] serve the commands of the same names.
+//!
+//! The crate knows nothing of training and links no libtorch.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes))]
+
+mod compare;
+mod entities;
+mod error;
+mod filter;
+mod gc;
+mod limits;
+mod number;
+mod run_name;
+mod sqlite;
+mod store;
+mod uri;
+
+pub use compare::{Comparison, Difference, compare};
+pub use entities::{
+    Axis, Experiment, LifecycleStage, Metric, Param, Run, RunData, RunInfo, RunStatus, Tag, ViewType, now_ms,
+};
+pub use error::{ErrorKind, TrackingError};
+pub use filter::FilterError;
+pub use gc::{GcReport, gc};
+pub use limits::{
+    MAX_BATCH_METRICS, MAX_BATCH_PARAMS, MAX_BATCH_TAGS, MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE,
+    MAX_KEY, MAX_PARAM_VALUE, MAX_TAG_VALUE,
+};
+pub use sqlite::{DatabaseError, SqliteStore};
+pub use store::{
+    HistoryQuery, JournalBatch, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,
+    SearchExperiments, SearchRuns, TrackingStore,
+};
+pub use uri::{UriError, open};

@@ -1,0 +1,183 @@
+//! MLflow's limits on keys, values and batches, and the rules for names.
+
+use std::collections::HashMap;
+
+use crate::{Metric, Param, RunBatch, Tag, TrackingError};
+
+/// Longest key of a metric, param or tag, in characters.
+pub const MAX_KEY: usize = 250;
+/// Longest value of a param, in characters.
+pub const MAX_PARAM_VALUE: usize = 6000;
+/// Longest value of a run's tag, in characters.
+pub const MAX_TAG_VALUE: usize = 8000;
+/// Longest name of an experiment, in characters.
+pub const MAX_EXPERIMENT_NAME: usize = 500;
+/// Longest value of an experiment's tag, in characters.
+pub const MAX_EXPERIMENT_TAG_VALUE: usize = 20_000;
+/// Most metric points of one batch.
+pub const MAX_BATCH_METRICS: usize = 1000;
+/// Most params of one batch.
+pub const MAX_BATCH_PARAMS: usize = 100;
+/// Most tags of one batch.
+pub const MAX_BATCH_TAGS: usize = 100;
+
+/// Checks sizes, keys and values of a batch, and that no param in it has two values.
+pub(crate) fn check_batch(batch: &RunBatch) -> Result<(), TrackingError> {
+    let counts = [
+        ("metrics", batch.metrics.len(), MAX_BATCH_METRICS),
+        ("params", batch.params.len(), MAX_BATCH_PARAMS),
+        ("tags", batch.tags.len(), MAX_BATCH_TAGS),
+    ];
+    for (what, count, limit) in counts {
+        if count > limit {
+            return Err(TrackingError::TooMany { what, count, limit });
+        }
+    }
+    check_metrics(&batch.metrics)?;
+    check_params(&batch.params)?;
+    check_tags(&batch.tags)
+}
+
+pub(crate) fn check_metrics(metrics: &[Metric]) -> Result<(), TrackingError> {
+    metrics.iter().try_for_each(|metric| check_key("metric key", &metric.key))
+}
+
+pub(crate) fn check_params(params: &[Param]) -> Result<(), TrackingError> {
+    let mut seen = HashMap::new();
+    for Param { key, value } in params {
+        check_key("param key", key)?;
+        check_length(|| format!("the value of param {key:?}"), value, MAX_PARAM_VALUE)?;
+        if seen.insert(key, value).is_some_and(|earlier| earlier != value) {
+            return Err(invalid("param key", key, "the batch gives it two values"));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn check_tags(tags: &[Tag]) -> Result<(), TrackingError> {
+    for Tag { key, value } in tags {
+        check_key("tag key", key)?;
+        check_length(|| format!("the value of tag {key:?}"), value, MAX_TAG_VALUE)?;
+        if key == crate::run_name::TAG && value.trim().is_empty() {
+            return Err(invalid("tag mlflow.runName", value, "a run name cannot be empty"));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn check_experiment_tag(Tag { key, value }: &Tag) -> Result<(), TrackingError> {
+    check_key("tag key", key)?;
+    check_length(|| format!("the value of tag {key:?}"), value, MAX_EXPERIMENT_TAG_VALUE)
+}
+
+pub(crate) fn check_experiment_name(name: &str) -> Result<(), TrackingError> {
+    if name.trim().is_empty() {
+        return Err(invalid("experiment name", name, "it cannot be empty"));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(invalid("experiment name", name, "it holds a control character"));
+    }
+    check_length(|| "the experiment name".to_owned(), name, MAX_EXPERIMENT_NAME)
+}
+
+/// A location is joined with ids to form paths, so it must not climb, and must not hide a part behind `#`, `?` or `;`.
+pub(crate) fn check_artifact_location(location: &str) -> Result<(), TrackingError> {
+    let fault = if location.is_empty() {
+        "it cannot be empty"
+    } else if location.chars().any(char::is_control) {
+        "it holds a control character"
+    } else if location.contains(['#', '?', ';', '\\', '%']) {
+        "it holds one of # ? ; \\ %"
+    } else if location.split('/').any(|part| part == "..") {
+        "it has a `..` part"
+    } else {
+        return check_length(|| "the artifact location".to_owned(), location, MAX_EXPERIMENT_NAME);
+    };
+    Err(invalid("artifact location", location, fault))
+}
+
+/// MLflow's rule: letters, digits and `_ - . : / space`, and as a path it stays below its folder.
+pub(crate) fn check_key(what: &'static str, key: &str) -> Result<(), TrackingError> {
+    check_length(|| format!("the {what} {key:?}"), key, MAX_KEY)?;
+    if key.is_empty() {
+        return Err(invalid(what, key, "it cannot be empty"));
+    }
+    let is_allowed = |character: char| character.is_alphanumeric() || "_-.:/ ".contains(character);
+    if let Some(character) = key.chars().find(|&character| !is_allowed(character) && !is_mark(character)) {
+        let reason = format!("{character:?} is not allowed; letters, digits and `_ - . : / space` are");
+        return Err(invalid(what, key, &reason));
+    }
+    if key.starts_with('/') || key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(invalid(
+            what,
+            key,
+            "it is not a plain path: no leading, doubled or trailing `/`, no `.` or `..` part",
+        ));
+    }
+    Ok(())
+}
+
+/// Combining marks are parts of letters in many scripts, though not alphanumeric themselves.
+fn is_mark(character: char) -> bool {
+    matches!(character, '\u{300}'..='\u{36F}' | '\u{3099}' | '\u{309A}' | 'ー' | '\u{900}'..='\u{DFF}')
+}
+
+fn check_length(what: impl FnOnce() -> String, text: &str, limit: usize) -> Result<(), TrackingError> {
+    // Bytes are never fewer than characters, so most texts need no count.
+    if text.len() <= limit {
+        return Ok(());
+    }
+    match text.chars().count() {
+        length if length > limit => Err(TrackingError::TooLong { what: what(), length, limit }),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn invalid(what: &'static str, value: &str, reason: &str) -> TrackingError {
+    let value = value.chars().take(300).collect();
+    TrackingError::Invalid { what, value, reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_mlflow_takes_are_taken() {
+        for key in
+            ["train/loss", "a.b.c", "with space", "dash-under_score", "ключ", "タグ", "a:b", &"k".repeat(250)]
+        {
+            check_key("metric key", key).unwrap();
+        }
+    }
+
+    #[test]
+    fn keys_that_mlflow_refuses_are_refused() {
+        for key in ["", "../x", "a//b", "/abs", "a/../b", "bad\nname", "a/", "a#b", "q?", &"k".repeat(251)] {
+            assert!(check_key("metric key", key).is_err(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters() {
+        check_params(&[Param::new("p", "ü".repeat(MAX_PARAM_VALUE))]).unwrap();
+        let error = check_params(&[Param::new("p", "ü".repeat(MAX_PARAM_VALUE + 1))]).unwrap_err();
+        assert!(error.to_string().contains("6001 characters"), "{error}");
+    }
+
+    #[test]
+    fn one_param_with_two_values_is_refused() {
+        check_params(&[Param::new("p", "1"), Param::new("p", "1")]).unwrap();
+        assert!(check_params(&[Param::new("p", "1"), Param::new("p", "2")]).is_err());
+    }
+
+    #[test]
+    fn locations_that_climb_are_refused() {
+        for location in ["/data/mlruns", "s3://bucket/a", "mlflow-artifacts:/3", "relative/folder"] {
+            check_artifact_location(location).unwrap();
+        }
+        for location in ["", "http:///#/../..", "s3://b/../..", "a;/../b", "%2e%2e/x", "a\\b", "a?b"] {
+            assert!(check_artifact_location(location).is_err(), "{location:?}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! How far each journal of a run has been delivered, kept in the transaction of what it delivers.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{error::Fault, log, runs, session::Session};
+use crate::{JournalBatch, RunUpdate, TrackingError};
+
+pub(super) fn get(session: &Session<'_>, run_id: &str, journal_id: &str) -> Result<u64, Fault> {
+    position(session, session.any_run(run_id)?, journal_id)
+}
+
+pub(super) fn log(session: &Session<'_>, run_id: &str, records: &JournalBatch) -> Result<(), Fault> {
+    let run = session.active_run(run_id)?;
+    let expected = position(session, run, &records.journal_id)? + 1;
+    if records.first != expected || records.last < records.first {
+        let (run_id, journal_id) = (run_id.to_owned(), records.journal_id.clone());
+        return Err(TrackingError::JournalOrder { run_id, journal_id, expected, first: records.first }.into());
+    }
+    log::batch(session, run_id, &records.batch)?;
+    if let Some(finish) = records.finish {
+        let update =
+            RunUpdate { status: Some(finish.status), end_time: Some(finish.end_time), run_name: None };
+        runs::update(session, run_id, &update)?;
+    }
+    let sql = "INSERT INTO journals (run, journal_id, position) VALUES (?, ?, ?) \
+               ON CONFLICT DO UPDATE SET position = excluded.position";
+    session.sql.prepare_cached(sql)?.execute(params![run, records.journal_id, records.last.cast_signed()])?;
+    Ok(())
+}
+
+fn position(session: &Session<'_>, run: i64, journal_id: &str) -> Result<u64, Fault> {
+    let sql = "SELECT position FROM journals WHERE run = ? AND journal_id = ?";
+    let position =
+        session.sql.prepare_cached(sql)?.query_row(params![run, journal_id], |row| row.get::<_, i64>(0));
+    Ok(position.optional()?.unwrap_or(0).cast_unsigned())
+}
