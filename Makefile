@@ -40,7 +40,7 @@ lint: setup ## Formatting, clippy, dependencies; warnings are errors
 bench: build .venv-bench/ready ## Measure steps per second against PyTorch Lightning (writes bench/RESULTS.md)
 	$(PYTHON) bench/run.py $(ARGS) --fulmen $(BINARIES)/fulmen
 
-# The Lightning that `make bench` measures against, with the whole torch: about 3 GB to fetch.
+# The Lightning that `make bench` measures against, with the whole torch: 2.7 GB to fetch, 5 GB on disk.
 .venv-bench/ready: bench/lightning/requirements.txt
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --disable-pip-version-check -r $<
