@@ -6,8 +6,12 @@ use std::path::PathBuf;
 fn main() {
     println!("cargo:rerun-if-changed=cpp");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    let Some(libtorch) = env::var_os("LIBTORCH").map(PathBuf::from).filter(|path| path.join("include").is_dir()) else {
-        println!("cargo:warning=libtorch is not set up: run `make setup` (or set LIBTORCH), then build again");
+    let Some(libtorch) =
+        env::var_os("LIBTORCH").map(PathBuf::from).filter(|path| path.join("include").is_dir())
+    else {
+        println!(
+            "cargo:warning=libtorch is not set up: run `make setup` (or set LIBTORCH), then build again"
+        );
         std::process::exit(1);
     };
     let include = libtorch.join("include");

@@ -1,1 +1,34 @@
-//! Base classes: model, data module, trainer, callback, metric.
+//! Base classes: model, data module, trainer, callback, metric, and the components of each that come with Fulmen.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test may panic"))]
+
+mod batch;
+pub mod callback;
+pub mod callbacks;
+pub mod checkpoint;
+pub mod config;
+mod data_module;
+mod error;
+pub mod events;
+pub mod loader;
+mod metric;
+pub mod metrics;
+pub mod model;
+pub mod optimizer;
+pub mod optimizers;
+pub mod scheduler;
+pub mod schedulers;
+mod task;
+pub mod tasks;
+pub mod trainer;
+pub mod weights;
+
+pub use batch::{Batch, Tensors, dtype};
+pub use callback::{Callback, CallbackKind};
+pub use data_module::{DataModule, DataSpec, Dataset, DatasetContext, DatasetKind, Progress, Split};
+pub use error::{Error, Result};
+pub use metric::{Metric, MetricKind};
+pub use model::{Mode, Model, ModelContext, ModelKind, Network};
+pub use optimizer::{Optimizer, OptimizerKind};
+pub use scheduler::{Scheduler, SchedulerKind};
+pub use task::{Task, TaskContext, TaskKind};

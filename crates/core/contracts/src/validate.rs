@@ -46,7 +46,9 @@ impl<'a> Check<'a> {
         if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
             return self.choice(value, choices, key);
         }
-        if let Some(alternatives) = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array) {
+        if let Some(alternatives) =
+            schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array)
+        {
             return self.alternatives(value, alternatives, root, key);
         }
         if let Some(wanted) = wrong_type(value, schema) {
@@ -68,15 +70,24 @@ impl<'a> Check<'a> {
 
     fn component(&mut self, value: &Value, kind: &str, key: &str) {
         let Some(fields) = value.as_object() else {
-            return self.problem(key, format!("expected a {kind} (a mapping with '{TARGET}'), found {}", shown(value)));
+            return self.problem(
+                key,
+                format!("expected a {kind} (a mapping with '{TARGET}'), found {}", shown(value)),
+            );
         };
         let name = match fields.get(TARGET) {
             Some(Value::String(name)) => name,
             Some(other) => {
-                return self.problem(&join(key, TARGET), format!("expected the name of a {kind}, found {}", shown(other)));
+                return self.problem(
+                    &join(key, TARGET),
+                    format!("expected the name of a {kind}, found {}", shown(other)),
+                );
             }
             None => {
-                return self.problem(key, format!("'{TARGET}' is missing: it names the {kind}; one of {}", self.names(kind)));
+                return self.problem(
+                    key,
+                    format!("'{TARGET}' is missing: it names the {kind}; one of {}", self.names(kind)),
+                );
             }
         };
         match self.catalog.get(kind, name) {
@@ -87,12 +98,22 @@ impl<'a> Check<'a> {
             None => {
                 let known = self.catalog.of_kind(kind).map(|component| component.name.as_str());
                 let hint = nearest::hint(name, known);
-                self.problem(&join(key, TARGET), format!("no {kind} is called '{name}'{hint}; there are {}", self.names(kind)));
+                self.problem(
+                    &join(key, TARGET),
+                    format!("no {kind} is called '{name}'{hint}; there are {}", self.names(kind)),
+                );
             }
         }
     }
 
-    fn object(&mut self, fields: &Map<String, Value>, schema: &'a Value, root: &'a Value, key: &str, component: bool) {
+    fn object(
+        &mut self,
+        fields: &Map<String, Value>,
+        schema: &'a Value,
+        root: &'a Value,
+        key: &str,
+        component: bool,
+    ) {
         let none = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object);
         let rest = schema.get("additionalProperties");
@@ -106,13 +127,19 @@ impl<'a> Check<'a> {
             } else if rest == Some(&Value::Bool(false)) {
                 let known = || properties.unwrap_or(&none).keys().map(String::as_str);
                 let hint = nearest::hint(name, known());
-                let all = if known().next().is_none() { "none".to_owned() } else { known().collect::<Vec<_>>().join(", ") };
+                let all = if known().next().is_none() {
+                    "none".to_owned()
+                } else {
+                    known().collect::<Vec<_>>().join(", ")
+                };
                 self.problem(&below, format!("there is no field '{name}' here{hint}; the fields are {all}"));
             } else if let Some(inner) = rest.filter(|rest| rest.is_object()) {
                 self.value(value, inner, root, &below);
             }
         }
-        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        for name in
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+        {
             if !fields.contains_key(name) && !(component && name == TARGET) {
                 self.problem(key, format!("the field '{name}' is missing"));
             }
@@ -127,7 +154,10 @@ impl<'a> Check<'a> {
             .as_str()
             .map(|name| nearest::hint(name, choices.iter().filter_map(Value::as_str)))
             .unwrap_or_default();
-        let all: Vec<_> = choices.iter().map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned)).collect();
+        let all: Vec<_> = choices
+            .iter()
+            .map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned))
+            .collect();
         self.problem(key, format!("expected one of {}, found {}{hint}", all.join(", "), shown(value)));
     }
 
@@ -137,7 +167,11 @@ impl<'a> Check<'a> {
             .iter()
             .flat_map(|schema| {
                 let schema = resolve(schema, root);
-                schema.get("const").cloned().into_iter().chain(schema.get("enum").and_then(Value::as_array).cloned().unwrap_or_default())
+                schema
+                    .get("const")
+                    .cloned()
+                    .into_iter()
+                    .chain(schema.get("enum").and_then(Value::as_array).cloned().unwrap_or_default())
             })
             .collect();
         let mut nearest: Option<Vec<Problem>> = None;
@@ -158,7 +192,8 @@ impl<'a> Check<'a> {
         match nearest {
             Some(problems) => self.problems.extend(problems),
             None => {
-                let wanted: Vec<_> = alternatives.iter().map(|schema| type_name(resolve(schema, root))).collect();
+                let wanted: Vec<_> =
+                    alternatives.iter().map(|schema| type_name(resolve(schema, root))).collect();
                 self.problem(key, format!("expected {}, found {}", wanted.join(" or "), shown(value)));
             }
         }
@@ -210,7 +245,9 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     // A chain of references is short; the bound keeps a circle from hanging.
     for _ in 0..16 {
         let Some(reference) = schema.get("$ref").and_then(Value::as_str) else { break };
-        let Some(found) = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer)) else { break };
+        let Some(found) = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer)) else {
+            break;
+        };
         schema = found;
     }
     schema
@@ -223,7 +260,9 @@ fn wrong_type(value: &Value, schema: &Value) -> Option<String> {
         "boolean" => value.is_boolean(),
         // 3.0 is a whole number to serde_json's readers as to people only where it was written as one.
         "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number() || value.as_str().is_some_and(|text| matches!(text, "inf" | "-inf" | "nan")),
+        "number" => {
+            value.is_number() || value.as_str().is_some_and(|text| matches!(text, "inf" | "-inf" | "nan"))
+        }
         "string" => value.is_string(),
         "array" => value.is_array(),
         "object" => value.is_object(),
@@ -250,8 +289,13 @@ fn type_name(schema: &Value) -> String {
     };
     match schema.get("type") {
         Some(Value::String(name)) => word(name).to_owned(),
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(word).collect::<Vec<_>>().join(" or "),
-        _ => schema.get(COMPONENT_KEYWORD).and_then(Value::as_str).map_or("something else".to_owned(), |kind| format!("a {kind}")),
+        Some(Value::Array(names)) => {
+            names.iter().filter_map(Value::as_str).map(word).collect::<Vec<_>>().join(" or ")
+        }
+        _ => schema
+            .get(COMPONENT_KEYWORD)
+            .and_then(Value::as_str)
+            .map_or("something else".to_owned(), |kind| format!("a {kind}")),
     }
 }
 
@@ -320,7 +364,10 @@ mod tests {
                 schema: schema_for!(ResNet),
             }],
         };
-        validate(&model, &catalog).into_iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect()
+        validate(&model, &catalog)
+            .into_iter()
+            .map(|problem| format!("{}: {}", problem.key, problem.message))
+            .collect()
     }
 
     #[test]
@@ -334,8 +381,18 @@ mod tests {
         let model = json!({"_target_": "vision.resnet", "depth": "deap", "num_clases": 3, "dropout": 1.0, "stages": [{"width": "x"}]});
         let found = problems(json!({"model": model, "sed": 1}));
         assert_eq!(found.len(), 5, "{found:#?}");
-        assert!(found[0].contains("model.depth: expected one of shallow, deep, found the text 'deap' (did you mean 'deep'?)"), "{found:#?}");
-        assert!(found[1].contains("model.num_clases: there is no field 'num_clases' here (did you mean 'num_classes'?)"), "{found:#?}");
+        assert!(
+            found[0].contains(
+                "model.depth: expected one of shallow, deep, found the text 'deap' (did you mean 'deep'?)"
+            ),
+            "{found:#?}"
+        );
+        assert!(
+            found[1].contains(
+                "model.num_clases: there is no field 'num_clases' here (did you mean 'num_classes'?)"
+            ),
+            "{found:#?}"
+        );
         assert!(found[2].contains("less than 1"), "{found:#?}");
         assert!(found[3].starts_with("model.stages[0].width: expected a whole number"), "{found:#?}");
         assert!(found[4].contains("did you mean 'seed'"), "{found:#?}");
@@ -344,7 +401,12 @@ mod tests {
     #[test]
     fn an_unknown_component_names_the_near_one() {
         let found = problems(json!({"model": {"_target_": "vision.resent"}}));
-        assert!(found[0].starts_with("model._target_: no model is called 'vision.resent' (did you mean 'vision.resnet'?)"), "{found:#?}");
+        assert!(
+            found[0].starts_with(
+                "model._target_: no model is called 'vision.resent' (did you mean 'vision.resnet'?)"
+            ),
+            "{found:#?}"
+        );
         assert!(problems(json!({})) == ["the field 'model' is missing"].map(|text| format!(": {text}")));
     }
 }

@@ -68,7 +68,10 @@ type Build<K> = Box<
 impl<K: Kind> Factory<K> {
     /// Reads the settings as `C`, then calls `build`.
     pub fn new<C: DeserializeOwned + 'static>(
-        build: impl for<'context> Fn(&C, K::Context<'context>) -> Result<K::Product, BuildError> + Send + Sync + 'static,
+        build: impl for<'context> Fn(&C, K::Context<'context>) -> Result<K::Product, BuildError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         Self(Box::new(move |settings, context| build(&read::<C>(settings)?, context)))
     }
@@ -77,7 +80,11 @@ impl<K: Kind> Factory<K> {
     ///
     /// # Errors
     /// When the settings do not fit their type, or the component refuses them.
-    pub fn build(&self, settings: &Map<String, Value>, context: K::Context<'_>) -> Result<K::Product, BuildError> {
+    pub fn build(
+        &self,
+        settings: &Map<String, Value>,
+        context: K::Context<'_>,
+    ) -> Result<K::Product, BuildError> {
         (self.0)(settings, context)
     }
 }

@@ -53,7 +53,9 @@ impl BuildError {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     /// Two components of a kind share a name.
-    #[error("the {kind} '{name}' of {provider} is there already, from {other}; one of the two must take another name")]
+    #[error(
+        "the {kind} '{name}' of {provider} is there already, from {other}; one of the two must take another name"
+    )]
     Twice {
         /// Their kind.
         kind: &'static str,
@@ -65,7 +67,9 @@ pub enum RegistryError {
         other: &'static str,
     },
     /// The name is not `domain.thing` or `thing` in lower case with underscores.
-    #[error("'{name}' of {provider} is no component name: write it as 'domain.thing', in lower case with underscores")]
+    #[error(
+        "'{name}' of {provider} is no component name: write it as 'domain.thing', in lower case with underscores"
+    )]
     Name {
         /// The name.
         name: String,

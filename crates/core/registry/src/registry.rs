@@ -75,7 +75,12 @@ impl Registry {
                 Some(Value::String(name)) => (name.clone(), fields.clone()),
                 _ => return Err(BuildError::setting(TARGET, format!("'{TARGET}' must name a {}", K::NAME))),
             },
-            _ => return Err(BuildError::setting("", format!("expected a mapping with '{TARGET}', naming a {}", K::NAME))),
+            _ => {
+                return Err(BuildError::setting(
+                    "",
+                    format!("expected a mapping with '{TARGET}', naming a {}", K::NAME),
+                ));
+            }
         };
         settings.shift_remove(TARGET);
         let entry = self.entry(K::NAME, &name);
@@ -163,8 +168,14 @@ mod tests {
         let error = |value| registry.build::<Greeting>(&value, "you").unwrap_err();
         let wrong_type = error(json!({"_target_": "polite.hello", "times": "x"}));
         assert_eq!(wrong_type.key_below("greeting"), "greeting.times");
-        assert!(error(json!({"_target_": "polite.hello", "time": 1})).to_string().contains("unknown field `time`"));
-        assert!(error(json!({"_target_": "polite.helo"})).to_string().contains("did you mean 'polite.hello'"));
+        assert!(
+            error(json!({"_target_": "polite.hello", "time": 1}))
+                .to_string()
+                .contains("unknown field `time`")
+        );
+        assert!(
+            error(json!({"_target_": "polite.helo"})).to_string().contains("did you mean 'polite.hello'")
+        );
         assert!(error(json!({"times": 1})).to_string().contains("'_target_' must name a greeting"));
     }
 

@@ -38,7 +38,9 @@ impl WriteError {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
             io::ErrorKind::PermissionDenied => Self::Denied { path, reason: "permission denied" },
-            io::ErrorKind::ReadOnlyFilesystem => Self::Denied { path, reason: "the file system is read-only" },
+            io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Denied { path, reason: "the file system is read-only" }
+            }
             _ => Self::Other { path, source },
         }
     }

@@ -10,7 +10,11 @@ pub fn bytes(count: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 || value >= 100.0 { format!("{value:.0} {}", UNITS[unit]) } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 || value >= 100.0 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// `11 689 512` as `11.7 M`, `430` as `430`.
@@ -36,8 +40,14 @@ mod tests {
 
     #[test]
     fn sizes_and_times_read_as_people_write_them() {
-        assert_eq!((bytes(7), bytes(1536), bytes(500 << 20)), ("7 B".into(), "1.5 KiB".into(), "500 MiB".into()));
+        assert_eq!(
+            (bytes(7), bytes(1536), bytes(500 << 20)),
+            ("7 B".into(), "1.5 KiB".into(), "500 MiB".into())
+        );
         assert_eq!((count(430), count(11_689_512)), ("430".into(), "11.7 M".into()));
-        assert_eq!((clock(Duration::from_secs(7)), clock(Duration::from_secs(3723))), ("0:07".into(), "1:02:03".into()));
+        assert_eq!(
+            (clock(Duration::from_secs(7)), clock(Duration::from_secs(3723))),
+            ("0:07".into(), "1:02:03".into())
+        );
     }
 }

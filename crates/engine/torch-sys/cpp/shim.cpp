@@ -137,10 +137,11 @@ int ft_is_channels_last(ft_tensor handle, int* answer) {
   return guarded([&] { *answer = tensor(handle).is_contiguous(at::MemoryFormat::ChannelsLast); });
 }
 
-int ft_autocast_cpu(int enabled, int dtype) {
+int ft_autocast(int enabled, int cuda, int dtype) {
   return guarded([&] {
-    if (enabled) at::autocast::set_autocast_dtype(at::kCPU, static_cast<at::ScalarType>(dtype));
-    at::autocast::set_autocast_enabled(at::kCPU, enabled != 0);
+    auto device = cuda ? at::kCUDA : at::kCPU;
+    if (enabled) at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(dtype));
+    at::autocast::set_autocast_enabled(device, enabled != 0);
     if (!enabled) at::autocast::clear_cache();
   });
 }

@@ -23,8 +23,8 @@ int ft_clip_gradient_value(ft_tensor* params, int count, double max_value);
 int ft_channels_last(ft_tensor tensor);
 // Whether the tensor's elements lie as NHWC.
 int ft_is_channels_last(ft_tensor tensor, int* answer);
-// Autocast on the CPU for this thread; dtype is an at::ScalarType.
-int ft_autocast_cpu(int enabled, int dtype);
+// Autocast for this thread, on CUDA or the CPU; dtype is an at::ScalarType.
+int ft_autocast(int enabled, int cuda, int dtype);
 int ft_deterministic(int enabled, int warn_only);
 const char* ft_version(void);
 const char* ft_cpu_capability(void);

@@ -52,8 +52,8 @@ unsafe extern "C" {
     pub fn ft_channels_last(tensor: TensorHandle) -> c_int;
     /// Whether the storage lies as NHWC.
     pub fn ft_is_channels_last(tensor: TensorHandle, answer: *mut c_int) -> c_int;
-    /// Autocast on the CPU for this thread.
-    pub fn ft_autocast_cpu(enabled: c_int, dtype: c_int) -> c_int;
+    /// Autocast for this thread, on CUDA or the CPU.
+    pub fn ft_autocast(enabled: c_int, cuda: c_int, dtype: c_int) -> c_int;
     /// Deterministic algorithms, or an error (or warning) where there is none.
     pub fn ft_deterministic(enabled: c_int, warn_only: c_int) -> c_int;
     /// libtorch's version.

@@ -1,11 +1,13 @@
-//! Mixed precision on the CPU: matrix products and convolutions in bf16, the rest in f32.
+//! Mixed precision: matrix products and convolutions in bf16, the rest in f32.
 
 use crate::{TorchError, check, sys};
 use std::marker::PhantomData;
+use tch::Device;
 
-/// While it lives, this thread computes under autocast with bf16 on the CPU.
+/// While it lives, this thread computes under autocast with bf16.
 #[derive(Debug)]
-pub struct CpuAutocast {
+pub struct Autocast {
+    cuda: bool,
     /// The flag belongs to the thread that set it, so the guard stays there too.
     thread: PhantomData<*const ()>,
 }
@@ -13,35 +15,36 @@ pub struct CpuAutocast {
 /// `at::ScalarType::BFloat16`.
 const BF16: i32 = 15;
 
-impl CpuAutocast {
-    /// Turns autocast on.
+impl Autocast {
+    /// Turns autocast on for operators on `device`.
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn bf16() -> Result<Self, TorchError> {
-        // SAFETY: takes two numbers, touches the thread's own state.
-        check(unsafe { sys::ft_autocast_cpu(1, BF16) })?;
-        Ok(Self { thread: PhantomData })
+    pub fn bf16(device: Device) -> Result<Self, TorchError> {
+        // SAFETY: takes numbers, touches the thread's own state.
+        let cuda = device.is_cuda();
+        check(unsafe { sys::ft_autocast(1, cuda.into(), BF16) })?;
+        Ok(Self { cuda, thread: PhantomData })
     }
 }
 
-impl Drop for CpuAutocast {
+impl Drop for Autocast {
     fn drop(&mut self) {
         // SAFETY: as above.
-        let _ = check(unsafe { sys::ft_autocast_cpu(0, BF16) });
+        let _ = check(unsafe { sys::ft_autocast(0, self.cuda.into(), BF16) });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind, Tensor};
+    use tch::{Kind, Tensor};
 
     #[test]
     fn products_are_bf16_under_the_guard_and_f32_after_it() {
         let a = Tensor::randn([8, 8], (Kind::Float, Device::Cpu));
         {
-            let _guard = CpuAutocast::bf16().unwrap();
+            let _guard = Autocast::bf16(Device::Cpu).unwrap();
             assert_eq!(a.matmul(&a).kind(), Kind::BFloat16);
         }
         assert_eq!(a.matmul(&a).kind(), Kind::Float);

@@ -32,7 +32,8 @@ pub fn fused_adam(
     settings: Adam,
 ) -> Result<(), TorchError> {
     same_length(params, &[exp_avgs, exp_avg_sqs, steps])?;
-    let (param, avg, avg_sq, step) = (handles(params), handles(exp_avgs), handles(exp_avg_sqs), handles(steps));
+    let (param, avg, avg_sq, step) =
+        (handles(params), handles(exp_avgs), handles(exp_avg_sqs), handles(steps));
     let Adam { lr, betas, eps, weight_decay, decoupled } = settings;
     // SAFETY: four arrays of `count` live tensors each, borrowed for the length of the call.
     check(unsafe {
@@ -72,7 +73,12 @@ pub struct Sgd {
 ///
 /// # Errors
 /// When libtorch refuses.
-pub fn fused_sgd(params: &[Tensor], momentum_buffers: &[Tensor], settings: Sgd, first: bool) -> Result<(), TorchError> {
+pub fn fused_sgd(
+    params: &[Tensor],
+    momentum_buffers: &[Tensor],
+    settings: Sgd,
+    first: bool,
+) -> Result<(), TorchError> {
     let Sgd { lr, momentum, dampening, weight_decay, nesterov } = settings;
     let param = handles(params);
     let buffers = handles(momentum_buffers);

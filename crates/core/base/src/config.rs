@@ -1,0 +1,83 @@
+//! The whole of a run's configuration, typed.
+
+use std::collections::BTreeMap;
+
+use fulmen_registry::Component;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::callback::CallbackKind;
+use crate::loader::DataLoaderConfig;
+use crate::optimizer::OptimizerKind;
+use crate::scheduler::SchedulerKind;
+use crate::trainer::TrainerConfig;
+use crate::{DatasetKind, Error, ModelKind, Result, TaskKind};
+
+/// The whole of a run's configuration. Keys of the user's own may stand beside these, for interpolation.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunConfig {
+    /// Everything random is drawn from it.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub seed: u64,
+    /// The network.
+    pub model: Component<ModelKind>,
+    /// The data.
+    pub dataset: Component<DatasetKind>,
+    /// What the network is for: loss, metrics, predictions.
+    pub task: Component<TaskKind>,
+    /// How parameters move.
+    pub optimizer: Component<OptimizerKind>,
+    /// How the learning rate changes; null leaves it as it is.
+    #[serde(default)]
+    pub scheduler: Option<Component<SchedulerKind>>,
+    /// The trainer's arguments.
+    #[serde(default)]
+    pub trainer: TrainerConfig,
+    /// How batches are made.
+    #[serde(default)]
+    pub dataloader: DataLoaderConfig,
+    /// What is done beside training, by name; null leaves one out.
+    #[serde(default)]
+    pub callbacks: BTreeMap<String, Option<Component<CallbackKind>>>,
+    /// A safetensors file from which the model starts, matched by name.
+    #[serde(default)]
+    pub weights: Option<String>,
+    /// Where runs are recorded.
+    #[serde(default)]
+    pub mlflow: MlflowConfig,
+    /// Where runs keep their files.
+    #[serde(default = "default_output_dir")]
+    pub output_dir: String,
+}
+
+fn default_output_dir() -> String {
+    "runs".to_owned()
+}
+
+/// Where and under which names a run is recorded, as MLflow calls them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MlflowConfig {
+    /// The tracking store: `sqlite:///runs/fulmen.db`.
+    pub tracking_uri: Option<String>,
+    /// The experiment that the run joins; made where it is not there.
+    pub experiment_name: Option<String>,
+    /// The run's name; left out: one is made up.
+    pub run_name: Option<String>,
+    /// Tags of the run.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl RunConfig {
+    /// Reads a composed configuration.
+    ///
+    /// # Errors
+    /// The first value that does not fit, with its key.
+    pub fn read(config: &serde_json::Value) -> Result<Self> {
+        serde_path_to_error::deserialize(config).map_err(|error| {
+            let key = error.path().to_string();
+            Error::config(key, error.into_inner().to_string())
+        })
+    }
+}

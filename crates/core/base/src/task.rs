@@ -1,0 +1,53 @@
+//! The kind `task`: joins a network with its loss, its metrics and its way to decode predictions.
+
+use std::fmt::Debug;
+
+use fulmen_contracts::Schema;
+use fulmen_registry::{Kind, Registry};
+use fulmen_torch::tch::Tensor;
+use serde_json::Value;
+
+use crate::{Batch, DataSpec, Metric, Result, Tensors};
+
+/// What a network is for. One network serves several tasks, and one task any network whose outputs fit.
+pub trait Task: Debug + Send {
+    /// What it asks of a batch beyond what the network does: `schema! { label: i64["B"] }`.
+    fn targets(&self) -> Schema;
+
+    /// What it asks of the network: `schema! { logits: f32["B", "K"] }`.
+    fn outputs(&self) -> Schema;
+
+    /// What is minimised: `[] f32`, the mean over the samples of the batch.
+    ///
+    /// # Errors
+    /// When a tensor is missing.
+    fn loss(&self, outputs: &Tensors, batch: &Batch) -> Result<Tensor>;
+
+    /// Fresh metrics for one stage, by name.
+    fn metrics(&self) -> Vec<(String, Box<dyn Metric>)>;
+
+    /// One record a sample, as it is printed.
+    ///
+    /// # Errors
+    /// When a tensor is missing.
+    fn decode(&self, outputs: &Tensors) -> Result<Vec<Value>>;
+}
+
+/// The kind `task`.
+#[derive(Debug)]
+pub struct TaskKind;
+
+impl Kind for TaskKind {
+    const NAME: &'static str = "task";
+    type Product = Box<dyn Task>;
+    type Context<'context> = TaskContext<'context>;
+}
+
+/// What a task is built with beyond its settings.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskContext<'context> {
+    /// For the metrics in its settings.
+    pub registry: &'context Registry,
+    /// What the data promises.
+    pub data: &'context DataSpec,
+}

@@ -1,0 +1,214 @@
+//! The trainer: loops over batches and epochs, with callbacks at their hooks.
+//!
+//! Reads top to bottom as training happens: [`Trainer::fit`] in `trainer/fit.rs`, validation, test and prediction in
+//! `trainer/evaluate.rs`, the arguments in `trainer/config.rs`.
+
+mod config;
+mod evaluate;
+mod fit;
+mod pace;
+mod state;
+mod time_limit;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fulmen_contracts::event::Values;
+use fulmen_contracts::{Event, Stage};
+use fulmen_strategies::Strategy;
+use fulmen_torch::layout;
+use fulmen_torch::tch::Kind;
+use fulmen_utils::Address;
+use serde_json::Value;
+
+pub use config::{FastDevRun, GradientClipAlgorithm, Limit, TrainerConfig};
+pub use fit::{FitOutcome, Parts};
+pub use state::TrainerState;
+
+use crate::callback::{Callback, StageProgress};
+use crate::checkpoint::Checkpoint;
+use crate::events::{EventSink, StopSignal};
+use crate::loader::{DataLoader, DataLoaderConfig};
+use crate::model::{Model, named};
+use crate::scheduler::SchedulerContext;
+use crate::weights::{self, LoadReport};
+use crate::{Batch, DataModule, Error, Result, Split};
+
+/// Drives a model over a data module.
+#[derive(Debug)]
+pub struct Trainer {
+    /// Its arguments.
+    pub config: TrainerConfig,
+    /// How batches are made.
+    pub loader: DataLoaderConfig,
+    /// Where and how steps are carried out.
+    pub strategy: Box<dyn Strategy>,
+    /// By their names in the config, in the order in which their hooks are called.
+    pub callbacks: Vec<(String, Box<dyn Callback>)>,
+    /// Where events go.
+    pub events: EventSink,
+    /// Asks the run to end at the next step.
+    pub stop: StopSignal,
+    /// The run's own folder.
+    pub folder: PathBuf,
+    /// Everything random is drawn from it.
+    pub seed: u64,
+    /// The composed configuration, kept in each checkpoint.
+    pub run_config: Value,
+}
+
+impl Trainer {
+    /// Lays the model out as the strategy wants it; before the optimizer is built, whose state follows the layout.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn prepare(&self, model: &dyn Model) -> Result<()> {
+        if self.config.channels_last {
+            for (_, tensor) in named(model.variables()) {
+                if tensor.dim() == 4 {
+                    layout::channels_last(&tensor)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How long the run will be, for schedules.
+    ///
+    /// # Errors
+    /// When there is no training data.
+    pub fn length(&self, data: &dyn DataModule) -> Result<SchedulerContext> {
+        let batches = self.config.batches(Stage::Train, self.train_loader(data)?.len());
+        let steps_an_epoch = batches.div_ceil(self.config.accumulate_grad_batches.max(1));
+        let by_epochs = self.config.epochs().map(|epochs| epochs * steps_an_epoch);
+        let total_steps = [by_epochs, self.config.steps()].into_iter().flatten().min();
+        Ok(SchedulerContext { total_steps, total_epochs: self.config.epochs() })
+    }
+
+    /// Reads the weights of a checkpoint into the model.
+    ///
+    /// # Errors
+    /// When the checkpoint is of another model.
+    pub fn load_weights(&self, model: &dyn Model, checkpoint: &Checkpoint) -> Result<()> {
+        let path = checkpoint.model_path();
+        let report = weights::copy_into(&path, &checkpoint.model()?, &named(model.variables()))?;
+        if report.is_complete() { Ok(()) } else { Err(Error::checkpoint(path, misfit(&report))) }
+    }
+
+    /// Tells what the model is made of.
+    pub fn summarise(&self, name: &str, model: &dyn Model) {
+        let (mut trainable, mut frozen, mut bytes) = (0, 0, 0);
+        let mut parts: Vec<(String, u64)> = Vec::new();
+        for (full, tensor) in named(model.variables()) {
+            let count = tensor.numel() as u64;
+            bytes += count * tensor.kind().elt_size_in_bytes() as u64;
+            *(if tensor.requires_grad() { &mut trainable } else { &mut frozen }) += count;
+            let part = full.split('.').next().unwrap_or_default().to_owned();
+            match parts.iter_mut().find(|(known, _)| *known == part) {
+                Some((_, sum)) => *sum += count,
+                None => parts.push((part, count)),
+            }
+        }
+        self.events.send(Event::ModelSummary { name: name.to_owned(), trainable, frozen, bytes, parts });
+    }
+
+    /// Runs the model once on two samples, so that a shape that does not fit is found before training.
+    ///
+    /// # Errors
+    /// When the model cannot take this data: the message says what libtorch said.
+    pub fn probe(&mut self, model: &mut dyn Model, data: &dyn DataModule) -> Result<()> {
+        let Some(dataset) =
+            [Split::Train, Split::Validation, Split::Test].into_iter().find_map(|split| data.dataset(split))
+        else {
+            return Err(Error::config("dataset", "the dataset has no samples in any split"));
+        };
+        let few: Vec<usize> = (0..dataset.len().min(2)).collect();
+        let batch = self.place(dataset.batch(&few, Address::root(self.seed))?)?;
+        let shapes = batch.schema();
+        let tried = self
+            .guarded(Stage::SanityCheck, 0, || fulmen_torch::tch::no_grad(|| model.validation_step(&batch)));
+        model.reset_metrics(Stage::Validate);
+        tried.map_err(|error| match error {
+            Error::Step { message, .. } => {
+                Error::config("model", format!("the model cannot take this data, {shapes}: {message}"))
+            }
+            other => other,
+        })
+    }
+
+    fn train_loader(&self, data: &dyn DataModule) -> Result<DataLoader> {
+        let dataset = data
+            .dataset(Split::Train)
+            .filter(|dataset| !dataset.is_empty())
+            .ok_or_else(|| Error::config("dataset", "the dataset has no training samples"))?;
+        Ok(DataLoader::train(dataset, &self.loader, self.seed))
+    }
+
+    fn eval_loader(&self, data: &dyn DataModule, split: Split) -> Option<DataLoader> {
+        let dataset: Arc<_> = data.dataset(split).filter(|dataset| !dataset.is_empty())?;
+        Some(DataLoader::eval(dataset, &self.loader, self.seed))
+    }
+
+    /// Moves a batch to where the model is.
+    fn place(&self, batch: Batch) -> Result<Batch> {
+        let batch = batch.to_device(self.strategy.device());
+        if self.config.channels_last {
+            for (_, tensor) in batch.iter() {
+                if tensor.dim() == 4 && tensor.kind() == Kind::Float {
+                    layout::channels_last(tensor)?;
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Runs a step in the run's precision; a panic in it, such as those of `tch`'s operators, becomes an error.
+    fn guarded<T>(&self, stage: Stage, step: u64, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let precision = self.config.precision;
+        let device = self.strategy.device();
+        catch_unwind(AssertUnwindSafe(|| precision.run(device, run))).map_err(|panic| Error::Step {
+            stage: stage.name(),
+            step,
+            message: panic_message(panic.as_ref()),
+        })??
+    }
+
+    fn tell_progress(&mut self, progress: &StageProgress<'_>) {
+        for (_, callback) in &mut self.callbacks {
+            callback.on_progress(progress, &self.events);
+        }
+    }
+
+    fn stage_finished(&self, stage: Stage, epoch: u64, batches: u64, seconds: f64, values: &Values) {
+        self.events.send(Event::StageFinished { stage, epoch, batches, seconds, values: values.clone() });
+    }
+
+    /// Where checkpoints are kept.
+    pub fn checkpoint_folder(&self) -> PathBuf {
+        checkpoint_folder(&self.folder)
+    }
+}
+
+/// Where a run keeps its checkpoints.
+pub fn checkpoint_folder(run_folder: &Path) -> PathBuf {
+    run_folder.join("checkpoints")
+}
+
+fn misfit(report: &LoadReport) -> String {
+    format!("does not fit this model: {}", report.describe())
+}
+
+/// What a panic said, in one line: libtorch adds a trace of its own, which belongs to the log.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it panicked without a message");
+    // `tch` unwraps: `called `Result::unwrap()` on an `Err` value: Torch("…")`.
+    let text = text.split_once("Torch(\"").map_or(text, |(_, rest)| rest);
+    let line = text.split("\\n").next().unwrap_or(text);
+    line.lines().next().unwrap_or(line).trim_end_matches("\")").to_owned()
+}
