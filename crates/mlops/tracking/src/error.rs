@@ -1,6 +1,6 @@
 //! What a tracking store, a journal or a recorder may refuse or fail at.
 
-use crate::{DatabaseError, FilterError, UriError};
+use crate::{DatabaseError, FilterError, JournalError, UriError};
 
 /// Why a tracking operation was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -80,17 +80,17 @@ pub enum TrackingError {
     },
     /// A journal's batch does not continue where the store stands.
     #[error(
-        "journal {journal_id} of run {run_id}: the store expects record {expected}, and was given {first}"
+        "journal {journal_id} of run {run_id}: the store has records up to {position}, and was given those after {after}"
     )]
     JournalOrder {
         /// The run.
         run_id: String,
         /// The journal.
         journal_id: String,
-        /// Sequence number that comes next.
-        expected: u64,
-        /// Sequence number that was given.
-        first: u64,
+        /// Sequence number of the last record that the store has.
+        position: u64,
+        /// Sequence number that the records given follow.
+        after: u64,
     },
     /// A page token does not belong to the search that it is used for.
     #[error("the page token does not belong to this search; ask again without a token")]
@@ -104,6 +104,9 @@ pub enum TrackingError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// A journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// Artifacts could not be removed.
     #[error(transparent)]
     Storage(#[from] fulmen_storage::StorageError),
@@ -143,7 +146,7 @@ impl TrackingError {
             Self::ExperimentExists { .. } => ErrorKind::AlreadyExists,
             Self::Deleted { .. } | Self::JournalOrder { .. } => ErrorKind::InvalidState,
             Self::Database(error) => error.kind(),
-            Self::Storage(_) => ErrorKind::Unavailable,
+            Self::Journal(_) | Self::Storage(_) => ErrorKind::Unavailable,
         }
     }
 }

@@ -16,8 +16,10 @@ mod entities;
 mod error;
 mod filter;
 mod gc;
+mod journal;
 mod limits;
 mod number;
+mod recorder;
 mod run_name;
 mod sqlite;
 mod store;
@@ -30,10 +32,12 @@ pub use entities::{
 pub use error::{ErrorKind, TrackingError};
 pub use filter::FilterError;
 pub use gc::{GcReport, gc};
+pub use journal::JournalError;
 pub use limits::{
     MAX_BATCH_METRICS, MAX_BATCH_PARAMS, MAX_BATCH_TAGS, MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE,
     MAX_KEY, MAX_PARAM_VALUE, MAX_TAG_VALUE,
 };
+pub use recorder::{DeliveryReport, RecorderOptions, Refusal, RunRecorder, sync};
 pub use sqlite::{DatabaseError, SqliteStore};
 pub use store::{
     HistoryQuery, JournalBatch, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,

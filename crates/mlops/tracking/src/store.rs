@@ -61,10 +61,10 @@ pub trait TrackingStore: Debug + Send + Sync {
     /// All points of one metric, by step, then time, page by page; none for an unknown key.
     fn metric_history(&self, query: &HistoryQuery) -> Result<Page<Metric>, TrackingError>;
 
-    /// Sequence number of the last record that this journal delivered for this run; 0 before the first.
+    /// Sequence number of the last record that this journal has delivered for this run; 0 before the first.
     fn journal_position(&self, run_id: &str, journal_id: &str) -> Result<u64, TrackingError>;
     /// Writes records of a journal and moves its position, in one transaction; refused with
-    /// [`TrackingError::JournalOrder`] unless the records begin right after the position, so that none counts twice.
+    /// [`TrackingError::JournalOrder`] unless the position is the one that the records follow, so that none counts twice.
     fn log_journal(&self, run_id: &str, records: &JournalBatch) -> Result<(), TrackingError>;
 }
 
@@ -135,9 +135,9 @@ pub struct RunFinish {
 pub struct JournalBatch {
     /// The journal's own id, 32 hexadecimal digits.
     pub journal_id: String,
-    /// Sequence number of the first record, from 1.
-    pub first: u64,
-    /// Sequence number of the last record.
+    /// Position that the journal has to have in the store: sequence number of the last record before these, 0 for none.
+    pub after: u64,
+    /// Position that it has then: sequence number of the last of these records, larger than `after`.
     pub last: u64,
     /// What the records hold, within a batch's limits.
     pub batch: RunBatch,

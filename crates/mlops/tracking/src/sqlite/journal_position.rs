@@ -11,10 +11,10 @@ pub(super) fn get(session: &Session<'_>, run_id: &str, journal_id: &str) -> Resu
 
 pub(super) fn log(session: &Session<'_>, run_id: &str, records: &JournalBatch) -> Result<(), Fault> {
     let run = session.active_run(run_id)?;
-    let expected = position(session, run, &records.journal_id)? + 1;
-    if records.first != expected || records.last < records.first {
+    let position = position(session, run, &records.journal_id)?;
+    if records.after != position || records.last <= position {
         let (run_id, journal_id) = (run_id.to_owned(), records.journal_id.clone());
-        return Err(TrackingError::JournalOrder { run_id, journal_id, expected, first: records.first }.into());
+        return Err(TrackingError::JournalOrder { run_id, journal_id, position, after: records.after }.into());
     }
     log::batch(session, run_id, &records.batch)?;
     if let Some(finish) = records.finish {
