@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use crate::defaults::{DefaultsTree, ResultDefault};
 use crate::error::Result;
-use crate::interpolation::{Cursor, Evaluator, Resolvers, Selected};
+use crate::interpolation::{Cursor, Evaluator, Resolvers, Selected, Target};
 use crate::source::SearchPathEntry;
 use crate::value::{Key, Map, Node, Value, number};
 use crate::yaml;
@@ -93,15 +93,30 @@ impl Config {
         Ok(Config { root, ..self.clone() })
     }
 
-    /// Resolves the subtree at a key; `None` if it is not there.
+    /// Resolves the subtree at a key (empty: the whole tree) as `OmegaConf.resolve` does, an interpolation to an
+    /// unset value being unset itself; `None` if the key is not there.
     ///
     /// # Errors
     /// An interpolation that cannot be resolved.
-    pub fn resolve_at(&self, key: &str) -> Result<Option<Node>> {
+    pub fn resolve_leniently(&self, key: &str) -> Result<Option<Node>> {
         let whole = self.whole();
         let evaluator = Evaluator::new(&self.resolvers, Some(&whole));
         match evaluator.select_from(&Cursor::root(&self.root), key, false)? {
-            Selected::Found(target) => evaluator.resolve_target(&target).map(Some),
+            Selected::Found(Target::Place(cursor)) => evaluator.resolve_leniently(&cursor).map(Some),
+            Selected::Found(Target::Value(node)) => Ok(Some(node)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The node at a key, interpolations on the way followed but those inside it kept; `None` if it is not there.
+    ///
+    /// # Errors
+    /// An interpolation on the way that cannot be resolved.
+    pub fn follow(&self, key: &str) -> Result<Option<Node>> {
+        let whole = self.whole();
+        let evaluator = Evaluator::new(&self.resolvers, Some(&whole));
+        match evaluator.select_from(&Cursor::root(&self.root), key, false)? {
+            Selected::Found(target) => Ok(Some(target.node().clone())),
             _ => Ok(None),
         }
     }

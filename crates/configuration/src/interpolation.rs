@@ -8,7 +8,7 @@ mod select;
 mod syntax;
 
 pub(crate) use cursor::Cursor;
-pub(crate) use evaluate::Evaluator;
+pub(crate) use evaluate::{Evaluator, Target};
 pub use resolvers::{Call, Resolvers};
 pub(crate) use select::Selected;
 

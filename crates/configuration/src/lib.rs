@@ -1,6 +1,7 @@
 //! Configuration in Hydra's manner: groups, defaults, overrides, interpolation, sweeps; every value knows where it came from.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests may panic"))]
 
+pub mod batch;
 mod compose;
 mod config;
 mod defaults;
@@ -8,6 +9,7 @@ mod error;
 mod glob;
 mod grammar;
 mod hydra;
+pub mod info;
 pub mod interpolation;
 mod merge;
 mod multirun;

@@ -101,7 +101,6 @@ impl DefaultsTree {
         let item = &self.item;
         let name = match &item.kind {
             ItemKind::Group { .. } => format!("{}: {}", item.override_key(), item.name_or_null()),
-            _ if item.is_self() => "_self_".to_owned(),
             _ => item.config_path(),
         };
         let colon = if self.children.is_some() { ":" } else { "" };

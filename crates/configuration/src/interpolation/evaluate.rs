@@ -9,7 +9,7 @@ use super::select::Selected;
 use super::syntax::{Element, Interpolation, Part};
 use crate::error::{ConfigError, Result, fail};
 use crate::origin::Origin;
-use crate::value::{Map, Node, Value, str_node};
+use crate::value::{MISSING, Map, Node, Value, str_node};
 
 /// Interpolations that may lead to one another before it must be a cycle.
 const MAX_CHAIN: usize = 100;
@@ -28,6 +28,8 @@ pub(crate) struct Evaluator<'a> {
     /// The containers being written out, outermost first.
     expanding: RefCell<Vec<*const Node>>,
     nodes: Cell<usize>,
+    /// Whether an interpolation to an unset value is itself unset, rather than an error.
+    lenient: Cell<bool>,
 }
 
 /// What an interpolation leads to.
@@ -56,6 +58,7 @@ impl<'a> Evaluator<'a> {
             chain: RefCell::default(),
             expanding: RefCell::default(),
             nodes: Cell::new(0),
+            lenient: Cell::new(false),
         }
     }
 
@@ -108,9 +111,13 @@ impl<'a> Evaluator<'a> {
                 "the configuration resolves to more than {MAX_NODES} values"
             ));
         }
-        let place = match self.dereference(cursor)? {
-            Target::Value(node) => return Ok(node),
-            Target::Place(place) => place,
+        let place = match self.dereference(cursor) {
+            Ok(Target::Value(node)) => return Ok(node),
+            Ok(Target::Place(place)) => place,
+            Err(ConfigError::InterpolationToMissing(_)) if self.lenient.get() => {
+                return Ok(Node::new(MISSING.into(), cursor.node().origin.clone()));
+            }
+            Err(error) => return Err(error),
         };
         let node = place.node();
         if !node.is_container() {
@@ -125,6 +132,14 @@ impl<'a> Evaluator<'a> {
         let value = self.resolve_children(&place);
         self.expanding.borrow_mut().pop();
         Ok(Node { value: value?, origin: node.origin.clone(), flags: node.flags })
+    }
+
+    /// Resolves as `OmegaConf.resolve`: an interpolation to an unset value becomes unset itself.
+    pub(crate) fn resolve_leniently(&self, cursor: &Cursor<'a>) -> Result<Node> {
+        self.lenient.set(true);
+        let result = self.resolve(cursor);
+        self.lenient.set(false);
+        result
     }
 
     /// Resolves what an interpolation or a key has led to.
