@@ -12,6 +12,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes))]
 
 mod compare;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod entities;
 mod error;
 mod filter;

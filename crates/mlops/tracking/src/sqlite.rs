@@ -230,3 +230,25 @@ impl TrackingStore for SqliteStore {
         self.write(|session| journal_position::log(session, run_id, records))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn a_full_disk_is_reported_and_nothing_is_written_by_halves() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("fulmen.db")).unwrap();
+        let new = NewRun { experiment_id: "0".into(), ..NewRun::default() };
+        let before = store.create_run(&new).unwrap();
+        // SQLite answers as on a full disk when the file may not grow.
+        store.writer.lock().unwrap().pragma_update(None, "max_page_count", 1).unwrap();
+        let tags = (0..100).map(|number| Tag::new(format!("t{number}"), "x".repeat(8000))).collect();
+        let error =
+            store.log_batch(&before.info.run_id, &RunBatch { tags, ..RunBatch::default() }).unwrap_err();
+        assert!(matches!(error, TrackingError::Database(DatabaseError::Full { .. })), "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(store.run(&before.info.run_id).unwrap(), before);
+    }
+}

@@ -9,6 +9,9 @@ use crate::{
     journal::{Entry, Journal, JournalReader},
 };
 
+/// So often in a row that the store is to blame.
+const MOST_DISPUTES: u32 = 20;
+
 /// The state of a delivery.
 #[derive(Debug)]
 pub(super) struct Delivery {
@@ -23,6 +26,8 @@ pub(super) struct Delivery {
     delivered: u64,
     /// Records that have to go alone, because the store refused them together.
     alone: usize,
+    /// How often in a row the store stood elsewhere than it had said.
+    disputes: u32,
     refused: Vec<Refusal>,
 }
 
@@ -36,6 +41,7 @@ impl Delivery {
             position: None,
             delivered: 0,
             alone: 0,
+            disputes: 0,
             refused: Vec::new(),
         })
     }
@@ -67,11 +73,18 @@ impl Delivery {
             Err(error) if error.kind() == ErrorKind::InvalidParameter => {
                 self.deliver_piecewise(store, records)?
             }
+            // Another process delivers the same journal, and was faster.
+            Err(TrackingError::JournalOrder { .. }) if self.disputes < MOST_DISPUTES => {
+                self.disputes += 1;
+                self.position = None;
+                return Ok(true);
+            }
             Err(error) => {
                 self.position = None;
                 return Err(error);
             }
         }
+        self.disputes = 0;
         self.position = Some(last);
         self.buffer.drain(..count);
         self.delivered += count as u64;

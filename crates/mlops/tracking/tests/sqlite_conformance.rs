@@ -1,0 +1,20 @@
+//! The SQLite store against the rules of every tracking store.
+#![allow(clippy::unwrap_used, clippy::allow_attributes, missing_docs, reason = "tests")]
+
+use std::sync::Arc;
+
+use fulmen_tracking::{SqliteStore, TrackingStore, conformance::StoreFixture};
+
+struct Fixture(tempfile::TempDir);
+
+impl StoreFixture for Fixture {
+    fn open(&self) -> Arc<dyn TrackingStore> {
+        Arc::new(SqliteStore::open(&self.0.path().join("fulmen.db")).unwrap())
+    }
+}
+
+fn fixture() -> Fixture {
+    Fixture(tempfile::tempdir().unwrap())
+}
+
+fulmen_tracking::tracking_store_conformance!(fixture);
