@@ -46,13 +46,6 @@ pub struct RunConfig {
     /// Where runs are recorded.
     #[serde(default)]
     pub mlflow: MlflowConfig,
-    /// Where runs keep their files.
-    #[serde(default = "default_output_dir")]
-    pub output_dir: String,
-}
-
-fn default_output_dir() -> String {
-    "runs".to_owned()
 }
 
 /// Where and under which names a run is recorded, as MLflow calls them.

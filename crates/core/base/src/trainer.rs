@@ -14,9 +14,10 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fulmen_contracts::event::Values;
-use fulmen_contracts::{Event, Stage};
+use fulmen_contracts::{Axis, Event, Stage};
 use fulmen_strategies::Strategy;
 use fulmen_torch::layout;
 use fulmen_torch::tch::Kind;
@@ -185,6 +186,11 @@ impl Trainer {
         self.events.send(Event::StageFinished { stage, epoch, batches, seconds, values: values.clone() });
     }
 
+    /// Sends values on that were measured after training, at the step where it ended.
+    pub fn record_final(&self, state: &TrainerState, values: Values) {
+        self.events.send(metrics_event(Axis::Epoch, state.epoch, state.global_step, values));
+    }
+
     /// Where checkpoints are kept.
     pub fn checkpoint_folder(&self) -> PathBuf {
         checkpoint_folder(&self.folder)
@@ -194,6 +200,12 @@ impl Trainer {
 /// Where a run keeps its checkpoints.
 pub fn checkpoint_folder(run_folder: &Path) -> PathBuf {
     run_folder.join("checkpoints")
+}
+
+/// Values to be recorded, stamped with the time.
+fn metrics_event(axis: Axis, at: u64, step: u64, values: Values) -> Event {
+    let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
+    Event::Metrics { axis, at, step, time_ms, values }
 }
 
 fn misfit(report: &LoadReport) -> String {

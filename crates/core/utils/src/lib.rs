@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod atomic;
+pub mod cache;
 pub mod ids;
 pub mod nearest;
 pub mod text;

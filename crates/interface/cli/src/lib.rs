@@ -1,1 +1,55 @@
 //! The `fulmen` program: composes configurations, starts runs, shows what the store holds.
+//!
+//! It links no libtorch: it starts in milliseconds and leaves tensors to the worker.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test may panic"))]
+
+mod arguments;
+mod commands;
+mod display;
+mod embedded;
+mod error;
+mod special;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
+
+use arguments::{Arguments, Command};
+use error::CliError;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    CompleteEnv::with_factory(Arguments::command).complete();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to standard output and are no mistake; the rest is bad input.
+            let _ = error.print();
+            return if error.use_stderr() { fulmen_contracts::ExitCode::BadInput.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(arguments) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            display::error::show(&error);
+            fulmen_contracts::ExitCode::BadInput.into()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<fulmen_contracts::ExitCode, CliError> {
+    match arguments.command {
+        Command::Train(train) => commands::train::run(train),
+        Command::Validate(evaluate) => commands::evaluate::validate(evaluate),
+        Command::Test(evaluate) => commands::evaluate::test(evaluate),
+        Command::Predict(predict) => commands::evaluate::predict(predict),
+        Command::Runs(runs) => commands::runs::run(runs),
+        Command::Components(components) => commands::components::run(components),
+        Command::Config(config) => commands::config::run(config),
+        Command::Doctor(doctor) => commands::doctor::run(&doctor),
+        Command::Completions { shell } => commands::completions::run(shell),
+    }
+}

@@ -1,1 +1,21 @@
 //! Starts runs as child processes, follows their events, records them in the tracking store.
+//!
+//! A worker that crashes ends its own run: the manager reports it with the tail of its log and goes on.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test may panic"))]
+
+mod error;
+mod find;
+mod flatten;
+mod follow;
+mod folder;
+mod launch;
+mod record;
+mod worker;
+
+pub use error::ManagerError;
+pub use find::{experiments, find_run, search_runs};
+pub use follow::{Ended, Interrupts};
+pub use folder::RunFolder;
+pub use launch::{Launch, Manager, Report};
+pub use worker::Worker;

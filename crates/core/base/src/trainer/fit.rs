@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::mem;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use fulmen_contracts::event::Values;
 use fulmen_contracts::{Axis, Event, Stage};
@@ -13,7 +13,7 @@ use fulmen_utils::Address;
 use super::config::GradientClipAlgorithm;
 use super::pace::Pace;
 use super::state::TrainerState;
-use super::{Trainer, time_limit};
+use super::{Trainer, metrics_event, time_limit};
 use crate::callback::{Callback, CallbackContext, CheckpointRequest, Requests, StageProgress};
 use crate::checkpoint::{self, Checkpoint, SavedState};
 use crate::loader::DataLoader;
@@ -280,8 +280,7 @@ impl Fit<'_, '_> {
         let step = self.state.global_step;
         let at = if axis == Axis::Step { step } else { self.state.epoch };
         self.metrics.extend(values.clone());
-        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
-        self.trainer.events.send(Event::Metrics { axis, at, step, time_ms, values });
+        self.trainer.events.send(metrics_event(axis, at, step, values));
     }
 
     /// Whether a limit of the run is reached. Only between steps: within a window of accumulation, gradients would be lost.

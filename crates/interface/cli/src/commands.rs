@@ -1,0 +1,50 @@
+//! One file a command.
+
+pub(crate) mod completions;
+pub(crate) mod components;
+pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod evaluate;
+pub(crate) mod runs;
+pub(crate) mod train;
+
+use std::sync::Arc;
+
+use fulmen_configuration::Config;
+use fulmen_manager::Interrupts;
+use fulmen_tracking::TrackingStore;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::error::CliError;
+
+/// The store that a configuration names, and its URI.
+///
+/// # Errors
+/// When the URI names no store, or the store cannot be opened: the message is placed where the URI was written.
+pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn TrackingStore>, CliError> {
+    let key = "mlflow.tracking_uri";
+    let uri = match config.value(key)? {
+        Some(node) if !node.is_null() => fulmen_configuration::to_json(&node).as_str().map(str::to_owned).unwrap_or_default(),
+        _ => "sqlite:///runs/fulmen.db".to_owned(),
+    };
+    fulmen_tracking::open(&uri).map_err(|error| {
+        let problem = fulmen_runner::ConfigProblem::placed(config, key, error.to_string());
+        fulmen_runner::Problems(vec![problem]).into()
+    })
+}
+
+/// Counts Ctrl-C and SIGTERM from now on.
+pub(crate) fn interrupts() -> Interrupts {
+    let interrupts = Interrupts::default();
+    // Without the handler a Ctrl-C ends this program at once, and the worker when it notices: still no harm.
+    if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
+        let counted = interrupts.clone();
+        std::thread::spawn(move || {
+            for _ in signals.forever() {
+                counted.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+    }
+    interrupts
+}

@@ -1,0 +1,5 @@
+//! What people see: bars, tables, errors.
+
+pub(crate) mod error;
+pub(crate) mod progress;
+pub(crate) mod table;

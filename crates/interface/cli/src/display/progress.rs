@@ -1,0 +1,186 @@
+//! How a run comes along: a bar for the stage at hand, a line for each epoch that is done.
+
+use std::time::Duration;
+
+use fulmen_contracts::event::{Level, Values};
+use fulmen_contracts::{Event, Stage};
+use fulmen_utils::text;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::terminal::{BOLD, CYAN, DIM, RED, YELLOW, draws, styled, tell};
+
+/// Shows events as they come. On a terminal a bar moves; elsewhere each stage that is done is a line.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// None where nobody looks.
+    bar: Option<ProgressBar>,
+    /// The training part of the epoch at hand, told when its validation is done too.
+    epoch: Option<EpochLine>,
+    epochs: Option<u64>,
+}
+
+#[derive(Debug)]
+struct EpochLine {
+    number: u64,
+    seconds: f64,
+    rate: f64,
+    values: Values,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { bar: None, epoch: None, epochs: None }
+    }
+
+    /// Shows what is to be seen of an event.
+    pub(crate) fn show(&mut self, event: &Event) {
+        match event {
+            Event::ModelSummary { name, trainable, frozen, bytes, parts } => {
+                let frozen = if *frozen > 0 { format!(", {} fixed", text::count(*frozen)) } else { String::new() };
+                let parts: Vec<_> = parts.iter().map(|(name, count)| format!("{name} {}", text::count(*count))).collect();
+                let about = format!("{} parameters{frozen}, {}", text::count(*trainable), text::bytes(*bytes));
+                self.line(format!("model {}  {about}  {}", styled(BOLD, name), styled(DIM, parts.join(" · "))));
+            }
+            Event::StageStarted { stage, epoch, epochs, batches } => {
+                if *stage == Stage::Train {
+                    self.tell_epoch(&Values::new());
+                    self.epochs = *epochs;
+                }
+                self.start(*stage, *epoch, *batches);
+            }
+            Event::Progress { batch, rate, values, .. } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position(*batch);
+                    bar.set_message(format!("{}  {}", per_second(*rate), shown(values, "")));
+                }
+            }
+            Event::StageFinished { stage, epoch, batches, seconds, values } => self.finish(*stage, *epoch, *batches, *seconds, values),
+            Event::Checkpoint { .. } => {}
+            Event::Download { name, received, total } => self.download(name, *received, *total),
+            Event::Log { level, message } => {
+                let word = match level {
+                    Level::Debug => return,
+                    Level::Info => styled(CYAN, "note"),
+                    Level::Warning => styled(YELLOW, "warning"),
+                    Level::Error => styled(RED, "error"),
+                };
+                self.line(format!("{word}: {message}"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the bar away and tells what is not told yet.
+    pub(crate) fn end(&mut self) {
+        self.tell_epoch(&Values::new());
+        self.clear();
+    }
+
+    fn start(&mut self, stage: Stage, epoch: u64, batches: u64) {
+        self.clear();
+        if !draws() {
+            return;
+        }
+        let label = match stage {
+            Stage::Train => self.epoch_label(epoch),
+            Stage::SanityCheck => "sanity check".to_owned(),
+            Stage::Validate => "validation".to_owned(),
+            Stage::Test => "test".to_owned(),
+            Stage::Predict => "prediction".to_owned(),
+        };
+        self.bar = Some(bar(batches, &label, "{prefix:14} {bar:28.cyan/dim} {pos:>5}/{len}  {elapsed}<{eta}  {msg}"));
+    }
+
+    fn finish(&mut self, stage: Stage, epoch: u64, batches: u64, seconds: f64, values: &Values) {
+        self.clear();
+        let rate = batches as f64 / seconds.max(1e-9);
+        match stage {
+            Stage::Train => self.epoch = Some(EpochLine { number: epoch, seconds, rate, values: values.clone() }),
+            Stage::Validate if self.epoch.is_some() => self.tell_epoch(values),
+            Stage::Validate | Stage::Test => {
+                let label = if stage == Stage::Test { "test" } else { "validation" };
+                self.line(format!("{label:14} {:>6.1}s  {}  {}", seconds, per_second(rate), shown(values, "")));
+            }
+            Stage::SanityCheck | Stage::Predict => {}
+        }
+    }
+
+    fn tell_epoch(&mut self, validation: &Values) {
+        let Some(EpochLine { number, seconds, rate, values }) = self.epoch.take() else { return };
+        let label = self.epoch_label(number);
+        let validated = if validation.is_empty() { String::new() } else { format!("  {}", styled(BOLD, shown(validation, "val/"))) };
+        self.line(format!("{label:14} {seconds:>6.1}s  {}  {}{validated}", per_second(rate), shown(&values, "")));
+    }
+
+    fn epoch_label(&self, epoch: u64) -> String {
+        match self.epochs {
+            Some(epochs) => format!("epoch {}/{epochs}", epoch + 1),
+            None => format!("epoch {}", epoch + 1),
+        }
+    }
+
+    fn download(&mut self, name: &str, received: u64, total: Option<u64>) {
+        if !draws() {
+            if total == Some(received) {
+                self.line(format!("fetched {name}, {}", text::bytes(received)));
+            }
+            return;
+        }
+        let known = self.bar.as_ref().is_some_and(|bar| bar.prefix() == name);
+        if !known {
+            self.clear();
+            let length = total.unwrap_or(0);
+            self.bar = Some(bar(length, name, "{prefix} {bar:28.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}"));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(received);
+        }
+        if total == Some(received) {
+            self.clear();
+        }
+    }
+
+    fn line(&self, text: String) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| tell(text)),
+            None => tell(text),
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(length: u64, label: &str, template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_prefix(label.to_owned());
+    // The template is a constant of this file; a fault in it would show a plain bar.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.progress_chars("━╸─"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// `loss 0.1234  accuracy 0.9812`.
+pub(crate) fn shown(values: &Values, prefix: &str) -> String {
+    // The loss first, since it is what training minimises.
+    let mut values: Vec<_> = values.iter().collect();
+    values.sort_by_key(|(name, _)| (name.as_str() != "loss", *name));
+    values.into_iter().map(|(name, value)| format!("{prefix}{name} {}", number(*value))).collect::<Vec<_>>().join("  ")
+}
+
+/// A metric's value, short and of even width where it can be.
+pub(crate) fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0.0000".to_owned(),
+        small if small < 1e-3 => format!("{value:.2e}"),
+        large if large >= 1e5 => format!("{value:.3e}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+fn per_second(rate: f64) -> String {
+    if rate >= 100.0 { format!("{rate:>6.0} it/s") } else { format!("{rate:>6.1} it/s") }
+}

@@ -1,0 +1,5 @@
+//! The `fulmen` program.
+
+fn main() -> std::process::ExitCode {
+    fulmen_cli::main()
+}

@@ -1,0 +1,118 @@
+//! A run's own folder.
+//!
+//! ```text
+//! <experiment>/<run id>/
+//! ├── .hydra/config.yaml, overrides.yaml, hydra.yaml   as Hydra writes them
+//! ├── worker.log                                       what the worker and its libraries said
+//! ├── journal                                          what is not in the tracking store yet
+//! └── artifacts/checkpoints/…                          what the tracking store lists as artifacts
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fulmen_tracking::RunInfo;
+use fulmen_utils::atomic;
+
+use crate::ManagerError;
+
+/// A run's own folder.
+#[derive(Debug, Clone)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// The folder of a recorded run, where its artifacts are on this machine.
+    ///
+    /// # Errors
+    /// When they are elsewhere.
+    pub fn of(run: &RunInfo) -> Result<Self, ManagerError> {
+        let uri = &run.artifact_uri;
+        let path = uri.strip_prefix("file://").unwrap_or(uri);
+        match Path::new(path).parent() {
+            Some(folder) if !path.contains("://") => Ok(Self(folder.to_path_buf())),
+            _ => Err(ManagerError::NoCheckpoint(format!("run {} keeps its artifacts at {uri}, which is not a folder here", run.run_id))),
+        }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the tracking store lists as the run's artifacts; the worker writes here.
+    pub fn artifacts(&self) -> PathBuf {
+        self.0.join("artifacts")
+    }
+
+    /// What the worker and its libraries said.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("worker.log")
+    }
+
+    /// What is not in the tracking store yet.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    /// The configuration that the run was started with.
+    pub fn config(&self) -> PathBuf {
+        self.0.join(".hydra").join("config.yaml")
+    }
+
+    /// The checkpoint of this name or path: `best`, `last`, `epoch=3-step=96`.
+    ///
+    /// # Errors
+    /// When there is none: the message names those that there are.
+    pub fn checkpoint(&self, name: &str) -> Result<PathBuf, ManagerError> {
+        let folder = self.artifacts().join("checkpoints");
+        let path = folder.join(name);
+        if path.is_dir() {
+            return Ok(fs::canonicalize(&path).unwrap_or(path));
+        }
+        let mut known: Vec<_> = fs::read_dir(&folder)
+            .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+            .unwrap_or_default();
+        known.retain(|name: &String| !name.starts_with('.'));
+        known.sort();
+        let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+        Err(ManagerError::NoCheckpoint(format!("the run in {} has no checkpoint '{name}': {known}", self.0.display())))
+    }
+
+    /// Removes the folder and all that is in it. That it is gone already is no error.
+    ///
+    /// # Errors
+    /// When a part of it may not be removed.
+    pub fn remove(&self) -> Result<(), ManagerError> {
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(atomic::WriteError::new(&self.0, error).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the folder and writes what the run is started with.
+    pub(crate) fn create(&self, files: &[(String, String)]) -> Result<(), ManagerError> {
+        atomic::create_folder(&self.artifacts())?;
+        for (name, text) in files {
+            let path = self.0.join(name);
+            if let Some(parent) = path.parent() {
+                atomic::create_folder(parent)?;
+            }
+            atomic::write(&path, text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The last lines of the worker's log, for a report.
+    pub(crate) fn log_tail(&self, lines: usize) -> Vec<String> {
+        let text = fs::read_to_string(self.log()).unwrap_or_default();
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].iter().map(|&line| line.to_owned()).collect()
+    }
+}
+
+impl RunFolder {
+    /// A folder for a run that is not recorded.
+    pub(crate) fn scratch() -> Self {
+        Self(std::env::temp_dir().join(format!("fulmen-{}", fulmen_utils::ids::short())))
+    }
+}

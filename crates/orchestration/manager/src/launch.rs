@@ -1,0 +1,187 @@
+//! One run, from a composed configuration to its record.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fulmen_contracts::event::Outcome;
+use fulmen_contracts::{CONTRACT_VERSION, Command, Event, RunSpec};
+use fulmen_tracking::{
+    DeliveryReport, NewExperiment, NewRun, Run, RunRecorder, RunStatus, RunUpdate, Tag, TrackingStore,
+};
+use fulmen_utils::ids;
+use serde_json::Value;
+
+use crate::follow::{Ended, Interrupts, follow};
+use crate::{ManagerError, RunFolder, Worker, flatten, record};
+
+/// Starts runs and records them.
+#[derive(Debug)]
+pub struct Manager {
+    /// The program that runs them.
+    pub worker: Worker,
+    /// Where they are recorded.
+    pub store: Arc<dyn TrackingStore>,
+}
+
+/// What is to be trained, and under which names it is recorded.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The composed and resolved configuration.
+    pub config: Value,
+    /// Files to be kept in the run's folder: name and text.
+    pub files: Vec<(String, String)>,
+    /// The experiment that the run joins; made where it is not there.
+    pub experiment_name: String,
+    /// The run's name; none: one is made up.
+    pub run_name: Option<String>,
+    /// Tags of the user's.
+    pub tags: Vec<Tag>,
+    /// The run that goes on where it was stopped, rather than a new one.
+    pub resume: Option<Run>,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// The run as it was recorded; none where it was not, since it could not begin.
+    pub run: Option<Run>,
+    /// Where its files are.
+    pub folder: Option<RunFolder>,
+    /// How it ended.
+    pub ended: Ended,
+    /// What became of its record, where something is left to say.
+    pub delivery: Option<DeliveryReport>,
+}
+
+impl Manager {
+    /// Trains, and records what is trained.
+    ///
+    /// A run that cannot begin, since its input is bad, leaves no record.
+    ///
+    /// # Errors
+    /// When the store, the run's folder or the worker cannot be used.
+    pub fn train(&self, launch: &Launch, interrupts: &Interrupts, mut take: impl FnMut(&Event, &Run)) -> Result<Report, ManagerError> {
+        let run = match &launch.resume {
+            Some(run) => run.clone(),
+            None => self.create(launch)?,
+        };
+        let folder = RunFolder::of(&run.info)?;
+        let begun = self.begin(launch, &run, &folder);
+        let (spec, recorder) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                self.forget(launch, &run, &folder);
+                return Err(error);
+            }
+        };
+        let child = match self.worker.start(&spec, &folder.log()) {
+            Ok(child) => child,
+            Err(error) => {
+                drop(recorder);
+                self.forget(launch, &run, &folder);
+                return Err(error);
+            }
+        };
+        let mut unrecorded = None;
+        let ended = follow(&self.worker, child, &folder, interrupts, |event| {
+            take(event, &run);
+            if let Err(error) = record::record(&recorder, event) {
+                unrecorded.get_or_insert(error);
+            }
+        })?;
+        if matches!(ended, Ended::Said(Outcome::BadInput { .. })) {
+            drop(recorder);
+            self.forget(launch, &run, &folder);
+            return Ok(Report { run: None, folder: None, ended, delivery: None });
+        }
+        let delivery = recorder.finish(record::status(&ended))?;
+        if let Some(error) = unrecorded {
+            return Err(error.into());
+        }
+        let run = self.store.run(&run.info.run_id).unwrap_or(run);
+        Ok(Report { run: Some(run), folder: Some(folder), ended, delivery: Some(delivery) })
+    }
+
+    /// Evaluates or predicts with a run's checkpoint; nothing is recorded.
+    ///
+    /// # Errors
+    /// When the worker cannot be used.
+    pub fn evaluate(
+        worker: &Worker,
+        command: Command,
+        config: Value,
+        checkpoint: Option<PathBuf>,
+        interrupts: &Interrupts,
+        take: impl FnMut(&Event),
+    ) -> Result<Ended, ManagerError> {
+        let scratch = RunFolder::scratch();
+        scratch.create(&[])?;
+        let spec = RunSpec {
+            contract_version: CONTRACT_VERSION,
+            run_id: ids::run_id(),
+            folder: scratch.artifacts(),
+            command,
+            checkpoint,
+            resume: false,
+            config,
+        };
+        let ended = worker.start(&spec, &scratch.log()).and_then(|child| follow(worker, child, &scratch, interrupts, take));
+        // A scratch folder that stays is swept with the rest of the temporary folder.
+        let _ = fs::remove_dir_all(scratch.path());
+        ended
+    }
+
+    fn create(&self, launch: &Launch) -> Result<Run, ManagerError> {
+        let name = &launch.experiment_name;
+        let experiment = match self.store.experiment_by_name(name)? {
+            Some(experiment) => experiment,
+            None => self.store.create_experiment(&NewExperiment { name: name.clone(), ..NewExperiment::default() })?,
+        };
+        let tags = [Tag::new("mlflow.source.name", "fulmen"), Tag::new("mlflow.source.type", "LOCAL")];
+        Ok(self.store.create_run(&NewRun {
+            experiment_id: experiment.experiment_id,
+            run_name: launch.run_name.clone(),
+            user_id: env::var("USER").or_else(|_| env::var("LOGNAME")).unwrap_or_default(),
+            tags: tags.into_iter().chain(launch.tags.clone()).collect(),
+            ..NewRun::default()
+        })?)
+    }
+
+    fn begin(&self, launch: &Launch, run: &Run, folder: &RunFolder) -> Result<(RunSpec, RunRecorder), ManagerError> {
+        let resume = launch.resume.is_some();
+        folder.create(if resume { &[] } else { &launch.files })?;
+        let checkpoint = resume.then(|| folder.checkpoint("last")).transpose()?;
+        let recorder = RunRecorder::start(self.store.clone(), &folder.journal(), &run.info.run_id)?;
+        if resume {
+            let update = RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() };
+            self.store.update_run(&run.info.run_id, &update)?;
+        } else {
+            recorder.log_params(&flatten::params(&launch.config))?;
+        }
+        let spec = RunSpec {
+            contract_version: CONTRACT_VERSION,
+            run_id: run.info.run_id.clone(),
+            folder: folder.artifacts(),
+            command: Command::Train,
+            checkpoint,
+            resume,
+            config: launch.config.clone(),
+        };
+        Ok((spec, recorder))
+    }
+
+    /// Takes back the record of a run that could not begin.
+    fn forget(&self, launch: &Launch, run: &Run, folder: &RunFolder) {
+        let id = &run.info.run_id;
+        if launch.resume.is_some() {
+            let update = RunUpdate { status: Some(run.info.status), ..RunUpdate::default() };
+            let _ = self.store.update_run(id, &update);
+            return;
+        }
+        // What cannot be taken back is an empty record: it harms nobody.
+        let _ = self.store.delete_run(id).and_then(|()| self.store.purge_run(id));
+        let _ = fs::remove_dir_all(folder.path());
+    }
+}

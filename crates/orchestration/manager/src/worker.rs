@@ -1,0 +1,120 @@
+//! The worker program: where it is, what it offers, how it is started.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::UNIX_EPOCH;
+
+use fulmen_contracts::{CONTRACT_VERSION, Catalog, RunSpec};
+use fulmen_utils::atomic::{self, WriteError};
+use fulmen_utils::cache;
+
+use crate::ManagerError;
+
+/// The worker program.
+#[derive(Debug, Clone)]
+pub struct Worker(PathBuf);
+
+impl Worker {
+    /// The program that `FULMEN_WORKER` names, else `fulmen-worker` beside this program.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn find() -> Result<Self, ManagerError> {
+        let path = env::var_os("FULMEN_WORKER").map(PathBuf::from).unwrap_or_else(|| {
+            let this = env::current_exe().unwrap_or_default();
+            this.with_file_name("fulmen-worker")
+        });
+        if path.is_file() { Ok(Self(path)) } else { Err(ManagerError::NoWorker { path }) }
+    }
+
+    /// The program itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What it offers. Asked once a build: the answer is kept in the cache under the program's path, size and time.
+    ///
+    /// # Errors
+    /// When the program does not answer, or speaks another version of the contract.
+    pub fn catalog(&self) -> Result<Catalog, ManagerError> {
+        let kept = self.cache_file();
+        if let Some(catalog) = kept.as_deref().and_then(|path| fs::read(path).ok()).and_then(|text| self.read(&text).ok()) {
+            return Ok(catalog);
+        }
+        let text = self.ask("catalog")?;
+        let catalog = self.read(&text)?;
+        if let Some(path) = kept {
+            // A cache that cannot be written costs time, nothing else.
+            let _ = path.parent().map(atomic::create_folder);
+            let _ = atomic::write(&path, &text);
+        }
+        Ok(catalog)
+    }
+
+    /// What it runs on: libtorch, CPU, GPUs.
+    ///
+    /// # Errors
+    /// When the program does not answer.
+    pub fn environment(&self) -> Result<serde_json::Value, ManagerError> {
+        let text = self.ask("environment")?;
+        serde_json::from_slice(&text).map_err(|error| self.failure(format!("answered no JSON: {error}")))
+    }
+
+    /// Starts a run, in a process group of its own: a Ctrl-C at the terminal reaches the manager, which passes it on.
+    pub(crate) fn start(&self, spec: &RunSpec, log: &Path) -> Result<Child, ManagerError> {
+        let log_file = File::options().create(true).append(true).open(log).map_err(|error| WriteError::new(log, error))?;
+        let mut child = Command::new(&self.0)
+            .arg("run")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .process_group(0)
+            .spawn()
+            .map_err(|error| self.failure(format!("cannot be started: {error}")))?;
+        let text = serde_json::to_vec(spec).map_err(|error| self.failure(format!("cannot be told its run: {error}")))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A worker that ends before it has read this says why in its log and by its exit code.
+            let _ = stdin.write_all(&text);
+        }
+        Ok(child)
+    }
+
+    fn ask(&self, question: &str) -> Result<Vec<u8>, ManagerError> {
+        let output = Command::new(&self.0)
+            .arg(question)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| self.failure(format!("cannot be started: {error}")))?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(self.failure(format!("ended with {}: {}", output.status, said.trim())))
+    }
+
+    fn read(&self, text: &[u8]) -> Result<Catalog, ManagerError> {
+        let catalog: Catalog =
+            serde_json::from_slice(text).map_err(|error| self.failure(format!("answered no catalog: {error}")))?;
+        if catalog.contract_version != CONTRACT_VERSION {
+            let theirs = catalog.contract_version;
+            return Err(self.failure(format!("speaks version {theirs} of the contract, this program {CONTRACT_VERSION}: build both from one Fulmen")));
+        }
+        Ok(catalog)
+    }
+
+    fn cache_file(&self) -> Option<PathBuf> {
+        let data = fs::metadata(&self.0).ok()?;
+        let time = data.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+        let path = fs::canonicalize(&self.0).ok()?;
+        let key = cache::key(&[path.to_string_lossy().as_ref(), &data.len().to_string(), &time.to_string()]);
+        Some(cache::folder()?.join("catalogs").join(format!("{key}.json")))
+    }
+
+    fn failure(&self, reason: String) -> ManagerError {
+        ManagerError::Worker { path: self.0.clone(), reason }
+    }
+}

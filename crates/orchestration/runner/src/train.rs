@@ -1,0 +1,83 @@
+//! From a composed configuration to a run, or to a run that goes on.
+
+use std::sync::Arc;
+
+use fulmen_contracts::event::Outcome;
+use fulmen_contracts::{Catalog, Event};
+use fulmen_manager::{Ended, Interrupts, Launch, Manager, Report, RunFolder, Worker};
+use fulmen_tracking::{Run, Tag, TrackingStore};
+use serde_json::Value;
+
+use crate::compose::{Composed, saved};
+use crate::problem::{ConfigProblem, Problems, check};
+use crate::RunnerError;
+
+/// What a run needs beside its configuration.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The program that runs it.
+    pub worker: &'a Worker,
+    /// What that program offers.
+    pub catalog: &'a Catalog,
+    /// Where it is recorded.
+    pub store: Arc<dyn TrackingStore>,
+    /// Ctrl-C.
+    pub interrupts: &'a Interrupts,
+}
+
+/// Trains a new run.
+///
+/// # Errors
+/// When the configuration does not fit, the worker refuses it, or the run could not be started.
+pub fn launch(job: &Job<'_>, composed: &Composed, take: impl FnMut(&Event, &Run)) -> Result<Report, RunnerError> {
+    check(&composed.resolved, job.catalog)?;
+    let config = composed.resolved.to_json();
+    let text = |key: &str| config.pointer(&format!("/mlflow/{key}")).and_then(Value::as_str).map(str::to_owned);
+    let tags = config.pointer("/mlflow/tags").and_then(Value::as_object).into_iter().flatten();
+    let launch = Launch {
+        experiment_name: text("experiment_name").unwrap_or_else(|| "Default".to_owned()),
+        run_name: text("run_name"),
+        tags: tags.map(|(key, value)| Tag::new(key, value.as_str().unwrap_or_default())).collect(),
+        files: composed.files()?,
+        resume: None,
+        config,
+    };
+    run(job, composed, &launch, take)
+}
+
+/// Goes on with a run that was stopped, from its last checkpoint. Overrides may lengthen it: `trainer.max_epochs=20`.
+///
+/// # Errors
+/// As [`launch`], and when the run has no checkpoint.
+pub fn resume(job: &Job<'_>, run_to_resume: &Run, overrides: &[String], take: impl FnMut(&Event, &Run)) -> Result<Report, RunnerError> {
+    let folder = RunFolder::of(&run_to_resume.info)?;
+    let composed = saved(&folder, overrides)?;
+    check(&composed.resolved, job.catalog)?;
+    folder.checkpoint("last")?;
+    let launch = Launch {
+        config: composed.resolved.to_json(),
+        files: Vec::new(),
+        experiment_name: String::new(),
+        run_name: None,
+        tags: Vec::new(),
+        resume: Some(run_to_resume.clone()),
+    };
+    run(job, &composed, &launch, take)
+}
+
+fn run(job: &Job<'_>, composed: &Composed, launch: &Launch, take: impl FnMut(&Event, &Run)) -> Result<Report, RunnerError> {
+    let manager = Manager { worker: job.worker.clone(), store: job.store.clone() };
+    let report = manager.train(launch, job.interrupts, take)?;
+    refusal(composed, &report.ended)?;
+    Ok(report)
+}
+
+/// What the worker refused, placed in the configuration.
+pub(crate) fn refusal(composed: &Composed, ended: &Ended) -> Result<(), Problems> {
+    match ended {
+        Ended::Said(Outcome::BadInput { message, key }) => {
+            Err(Problems(vec![ConfigProblem::placed(&composed.resolved, key.as_deref().unwrap_or_default(), message)]))
+        }
+        _ => Ok(()),
+    }
+}

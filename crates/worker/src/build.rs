@@ -1,0 +1,141 @@
+//! From a configuration to the parts of a run.
+
+use std::fs;
+use std::path::Path;
+
+use fulmen_base::events::{EventSink, StopSignal};
+use fulmen_base::model::named;
+use fulmen_base::tasks::TaskModel;
+use fulmen_base::trainer::Trainer;
+use fulmen_base::{
+    DataModule, DataSpec, DatasetContext, Error, Model, ModelContext, Optimizer, Progress, Result, Scheduler, TaskContext, config::RunConfig,
+    weights,
+};
+use fulmen_contracts::event::Level;
+use fulmen_contracts::{Command, RunSpec};
+use fulmen_registry::{BuildError, Registry};
+use fulmen_strategies::{SingleDevice, Strategy};
+use fulmen_torch::tch::{self, nn};
+use fulmen_torch::environment;
+use fulmen_utils::atomic::{self, WriteError};
+use fulmen_utils::text;
+
+/// Everything that a run needs, built and held against each other.
+pub(crate) struct Run {
+    pub(crate) trainer: Trainer,
+    pub(crate) model: TaskModel,
+    pub(crate) data: Box<dyn DataModule>,
+    pub(crate) config: RunConfig,
+}
+
+/// Builds the parts. Whatever is wrong with the request is found here, before any training.
+pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop: StopSignal) -> Result<Run> {
+    let config = RunConfig::read(&spec.config)?;
+    settle(&config)?;
+    let device = config.trainer.accelerator.device().map_err(|error| Error::config("trainer.accelerator", error.to_string()))?;
+    let strategy: Box<dyn Strategy> = Box::new(SingleDevice(device));
+
+    let context = DatasetContext { registry, seed: config.seed };
+    let mut data = config.dataset.build(registry, context).map_err(at("dataset"))?;
+    data.prepare_data(&Progress::new(&events))?;
+    data.setup()?;
+
+    let model = model(&config, registry, &data.spec(), strategy.device())?;
+    let callbacks = config
+        .callbacks
+        .iter()
+        .filter_map(|(name, callback)| Some((name, callback.as_ref()?)))
+        .map(|(name, callback)| Ok((name.clone(), callback.build(registry, ()).map_err(at(&format!("callbacks.{name}")))?)))
+        .collect::<Result<_>>()?;
+    let trainer = Trainer {
+        config: config.trainer.clone(),
+        loader: config.dataloader.clone(),
+        strategy,
+        callbacks,
+        events,
+        stop,
+        folder: spec.folder.clone(),
+        seed: config.seed,
+        run_config: spec.config.clone(),
+    };
+    trainer.prepare(&model)?;
+    let mut run = Run { trainer, model, data, config };
+    if let Some(path) = run.config.weights.as_deref().filter(|_| spec.checkpoint.is_none()) {
+        load_weights(&run, Path::new(path))?;
+    }
+    if !matches!(spec.command, Command::Predict { .. }) {
+        run.trainer.probe(&mut run.model, run.data.as_ref())?;
+    }
+    if spec.command == Command::Train {
+        check_room(&run)?;
+    }
+    Ok(run)
+}
+
+/// Optimizer and schedule: only a run that trains needs them.
+pub(crate) fn optimization(run: &Run, registry: &Registry) -> Result<(Box<dyn Optimizer>, Option<Box<dyn Scheduler>>)> {
+    let parameters = fulmen_base::model::trainable(run.model.variables());
+    let optimizer = run.config.optimizer.build(registry, &parameters).map_err(at("optimizer"))?;
+    let length = run.trainer.length(run.data.as_ref())?;
+    let scheduler = run.config.scheduler.as_ref().map(|scheduler| scheduler.build(registry, length)).transpose();
+    Ok((optimizer, scheduler.map_err(at("scheduler"))?))
+}
+
+/// Settings of the process itself.
+fn settle(config: &RunConfig) -> Result<()> {
+    if let Some(threads) = config.trainer.num_threads {
+        tch::set_num_threads(threads);
+    }
+    if config.trainer.deterministic {
+        environment::deterministic(true, false)?;
+    }
+    // For the initial weights; each training step draws from an address of its own.
+    tch::manual_seed(config.seed as i64);
+    Ok(())
+}
+
+fn model(config: &RunConfig, registry: &Registry, data: &DataSpec, device: tch::Device) -> Result<TaskModel> {
+    let variables = nn::VarStore::new(device);
+    let context = ModelContext { path: &variables.root(), data };
+    let network = config.model.build(registry, context).map_err(at("model"))?;
+    let task = config.task.build(registry, TaskContext { registry, data }).map_err(at("task"))?;
+    let model = TaskModel::new(variables, network, task)?;
+    model.check(&data.schema)?;
+    Ok(model)
+}
+
+fn load_weights(run: &Run, path: &Path) -> Result<()> {
+    let report = weights::copy_into(path, &weights::load(path)?, &named(run.model.variables()))?;
+    let level = if report.is_complete() { Level::Info } else { Level::Warning };
+    run.trainer.events.log(level, format!("{}: {}", path.display(), report.describe()));
+    Ok(())
+}
+
+/// Whether the run's folder can be written to and has room for its checkpoints.
+fn check_room(run: &Run) -> Result<()> {
+    if !run.trainer.config.enable_checkpointing || run.trainer.config.fast_dev_run.batches().is_some() {
+        return Ok(());
+    }
+    let folder = run.trainer.checkpoint_folder();
+    atomic::create_folder(&folder)?;
+    let trial = folder.join(".trial");
+    atomic::write(&trial, b"room?")?;
+    let _ = fs::remove_file(&trial);
+    let weights: u64 = named(run.model.variables()).iter().map(|(_, tensor)| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64).sum();
+    // Weights and two averages of the optimizer, in a checkpoint that is there and one that is being written.
+    let wanted = weights * 3 * 2;
+    match atomic::free_bytes(&folder) {
+        Some(free) if free < wanted => {
+            let (free, wanted) = (text::bytes(free), text::bytes(wanted));
+            run.trainer.events.log(Level::Error, format!("{free} are free, checkpoints of this run need about {wanted}"));
+            Err(WriteError::Full { path: folder }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says where in the config the component stands.
+fn at(key: &str) -> impl FnOnce(BuildError) -> Error {
+    let key = key.to_owned();
+    move |source| Error::Build { key, source }
+}
