@@ -50,7 +50,7 @@ macro_rules! tracking_store_conformance {
             journal { records_are_written_once_and_in_order, a_refused_record_moves_nothing, the_end_of_a_run_is_recorded,
                 the_recorder_delivers_everything_and_removes_its_journal, a_left_over_journal_is_delivered_once,
                 a_recorder_goes_on_where_a_journal_ends, a_refused_param_costs_nothing_else,
-                a_deleted_run_leaves_the_journal_behind }
+                a_deleted_run_leaves_the_journal_behind, what_fails_for_a_while_is_delivered_later }
             concurrency { eight_writers_over_two_connections_lose_and_double_nothing, writers_of_one_param_agree,
                 readers_see_whole_batches, an_experiment_name_goes_to_one_creator }
         }

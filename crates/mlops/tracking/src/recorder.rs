@@ -173,6 +173,12 @@ impl RunRecorder {
         self.shared.pending()
     }
 
+    /// Why the store has not got the pending records yet, while it cannot take them.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        self.shared.last_error()
+    }
+
     /// Records the end of the run and waits until everything is delivered, or until the store has failed for
     /// [`RecorderOptions::finish_timeout`] without progress. A journal that is delivered is removed; one that is not
     /// stays, and the report names it.

@@ -63,9 +63,11 @@ impl SqliteStore {
     /// As [`open`](Self::open), and where `artifact_root` is no location.
     pub fn open_with_artifact_root(path: &Path, artifact_root: &str) -> Result<Self, TrackingError> {
         limits::check_artifact_location(artifact_root)?;
-        let writer = connection::open_writer(path)?;
+        // Later connections must find the same file after a change of the working folder.
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let writer = connection::open_writer(&absolute)?;
         Ok(Self {
-            path: path.to_path_buf(),
+            path: absolute,
             uri: format!("sqlite:///{}", path.display()),
             artifact_root: artifact_root.trim_end_matches('/').to_owned(),
             writer: Mutex::new(writer),

@@ -193,3 +193,20 @@ pub fn a_deleted_run_leaves_the_journal_behind(fixture: &dyn StoreFixture) -> Ca
     assert_eq!(store.run(&run_id)?.info.status, RunStatus::Finished);
     Ok(())
 }
+
+pub fn what_fails_for_a_while_is_delivered_later(fixture: &dyn StoreFixture) -> CaseResult {
+    let (store, folder) = (fixture.open(), folder()?);
+    let run_id = new_run(store.as_ref())?;
+    let recorder = RunRecorder::start(store.clone(), &folder.path().join("run.journal"), &run_id)?;
+    store.delete_run(&run_id)?;
+    recorder.log_metrics(&[point("loss", 1.0, 1, 1)])?;
+    while recorder.last_error().is_none() {
+        std::thread::yield_now();
+    }
+    recorder.log_metrics(&[point("loss", 1.0, 1, 2)])?;
+    assert_eq!(recorder.pending(), 2);
+    store.restore_run(&run_id)?;
+    assert_eq!(recorder.finish(RunStatus::Finished)?.pending, 0);
+    assert_eq!(history(store.as_ref(), &run_id, "loss")?.len(), 2);
+    Ok(())
+}

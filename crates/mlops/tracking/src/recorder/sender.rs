@@ -82,6 +82,10 @@ impl Shared {
         state.recorded - state.delivered
     }
 
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.lock().last_error.clone()
+    }
+
     pub(super) fn abandon(&self) {
         self.lock().abandoned = true;
         self.changed.notify_all();
