@@ -115,7 +115,7 @@ impl ArtifactStore {
         let folder = path.parent().unwrap_or(&self.root).to_path_buf();
         // Before anything is created: a link may lead out of the root at any level.
         self.refuse_escape(&path)?;
-        fs::create_dir_all(&folder).map_err(|error| match error.kind() {
+        create_folders(&folder).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
                 StorageError::Type { path: folder.clone(), found: "a file", expected: "a folder" }
             }
@@ -318,6 +318,18 @@ impl ArtifactStore {
         }
         Err(StorageError::Escape { path: path.to_path_buf(), root: self.root.clone() })
     }
+}
+
+/// Creates a folder and those above it, durably: each new folder's entry reaches the disk too.
+fn create_folders(folder: &Path) -> io::Result<()> {
+    let absent: Vec<&Path> = folder.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    fs::create_dir_all(folder)?;
+    #[cfg(unix)]
+    for parent in absent.into_iter().filter_map(Path::parent).filter(|parent| !parent.as_os_str().is_empty())
+    {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// A new file beside the final one, with the permissions an ordinary file gets; removed unless renamed.

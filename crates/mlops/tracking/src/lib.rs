@@ -9,6 +9,31 @@
 //! - [`compare`] and [`gc`] serve the commands of the same names.
 //!
 //! The crate knows nothing of training and links no libtorch.
+//!
+//! ```
+//! use fulmen_tracking::{Metric, NewRun, Param, RunRecorder, RunStatus, SearchRuns, open};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let uri = format!("sqlite:///{}/fulmen.db", folder.path().display());
+//! # let journal = folder.path().join("run.journal");
+//! let store = open(&uri)?; // such as sqlite:///fulmen.db
+//! let run = store.create_run(&NewRun { experiment_id: "0".into(), ..NewRun::default() })?;
+//!
+//! let recorder = RunRecorder::start(store.clone(), &journal, &run.info.run_id)?;
+//! recorder.log_params(&[Param::new("lr", "0.1")])?;
+//! for step in 0..3 {
+//!     recorder.log_metrics(&[Metric::at_step("train/loss", 1.0 / (step + 1) as f64, step)])?;
+//! }
+//! assert_eq!(recorder.finish(RunStatus::Finished)?.pending, 0);
+//!
+//! let search = SearchRuns {
+//!     experiment_ids: vec!["0".into()],
+//!     filter: "metrics.\"train/loss\" < 0.5 and params.lr = '0.1'".into(),
+//!     ..SearchRuns::default()
+//! };
+//! assert_eq!(store.search_runs(&search)?.items[0].info.status, RunStatus::Finished);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes))]
 
 mod compare;

@@ -103,7 +103,7 @@ pub(crate) fn check_key(what: &'static str, key: &str) -> Result<(), TrackingErr
         return Err(invalid(what, key, "it cannot be empty"));
     }
     let is_allowed = |character: char| character.is_alphanumeric() || "_-.:/ ".contains(character);
-    if let Some(character) = key.chars().find(|&character| !is_allowed(character) && !is_mark(character)) {
+    if let Some(character) = key.chars().find(|&character| !is_allowed(character)) {
         let reason = format!("{character:?} is not allowed; letters, digits and `_ - . : / space` are");
         return Err(invalid(what, key, &reason));
     }
@@ -115,11 +115,6 @@ pub(crate) fn check_key(what: &'static str, key: &str) -> Result<(), TrackingErr
         ));
     }
     Ok(())
-}
-
-/// Combining marks are parts of letters in many scripts, though not alphanumeric themselves.
-fn is_mark(character: char) -> bool {
-    matches!(character, '\u{300}'..='\u{36F}' | '\u{3099}' | '\u{309A}' | 'ー' | '\u{900}'..='\u{DFF}')
 }
 
 fn check_length(what: impl FnOnce() -> String, text: &str, limit: usize) -> Result<(), TrackingError> {

@@ -39,7 +39,7 @@ pub enum DatabaseError {
         path: PathBuf,
     },
     /// The file or its folder cannot be created or written to.
-    #[error("{}: cannot be opened for writing; make the file and its folder writable, or name another file", path.display())]
+    #[error("{}: cannot be opened for writing ({reason}); make the file and its folder writable, or name another file", path.display())]
     Unwritable {
         /// The file.
         path: PathBuf,
