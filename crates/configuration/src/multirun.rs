@@ -146,6 +146,7 @@ fn batches(jobs: usize, frame: &Config) -> Result<Vec<usize>> {
             return Err(fail!(Value, "hydra.sweeper.max_batch_size must be at least 1").or_at(&origin));
         }
     };
+    let rest = jobs % size;
     let full = std::iter::repeat_n(size, jobs / size);
-    Ok(full.chain((jobs % size > 0).then_some(jobs % size)).collect())
+    Ok(full.chain((rest > 0).then_some(rest)).collect())
 }

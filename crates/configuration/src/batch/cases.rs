@@ -4,7 +4,7 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 
 use super::encode;
 use super::{error_json, failure, object, texts};
-use crate::compose::{Composer, RunMode};
+use crate::compose::{Composer, RunMode, set_hydra};
 use crate::config::{Config, missing_keys};
 use crate::error::Result;
 use crate::interpolation::{Cursor, Evaluator, Resolvers, Selected};
@@ -90,6 +90,8 @@ fn with_resolved(mut outcome: JsonMap<String, Json>, resolved: Result<Node>) -> 
 
 fn hydra_value(config: &Config, key: &str) -> Json {
     match config.value(key) {
+        // An enumeration in Hydra, which the corpus shows by its class.
+        Ok(Some(node)) if key == "hydra.mode" && !node.is_null() => json!({ "$repr": "RunMode" }),
         Ok(Some(node)) => encode::node(&node),
         Ok(None) => Json::Null,
         Err(error) => json!({ "$error": error.kind() }),
@@ -99,10 +101,14 @@ fn hydra_value(config: &Config, key: &str) -> Json {
 pub(super) fn multirun(case: &Json) -> Json {
     let composer = composer(case);
     let name = case["config_name"].as_str();
-    let frame = match composer.compose_in_mode(name, &texts(&case["overrides"]), RunMode::Multirun) {
+    let mut frame = match composer.compose_in_mode(name, &texts(&case["overrides"]), RunMode::Multirun) {
         Ok(frame) => frame,
         Err(error) => return failure(&error, "compose"),
     };
+    // The corpus was recorded with the overrides of the frame resolved, which Hydra's own sweeper leaves alone.
+    if let Ok(Some(resolved)) = frame.value("hydra.overrides.task") {
+        set_hydra(frame.hydra_mut(), &["overrides", "task"], resolved.value);
+    }
     let multirun = match composer.plan(name, frame) {
         Ok(multirun) => multirun,
         Err(error) => return failure(&error, "sweep"),
@@ -124,7 +130,10 @@ pub(super) fn multirun(case: &Json) -> Json {
                     subdirs.push(subdir);
                     dirnames.push(dirname);
                 }
-                Err(error) => return failure(&error, &format!("job {index}")),
+                Err(error) => {
+                    outcome.insert("error".into(), error_json(&error, &format!("job {index}")));
+                    return Json::Object(outcome);
+                }
             }
         }
         let jobs = [("job_resolved", resolved), ("job_subdir", subdirs), ("job_override_dirname", dirnames)];

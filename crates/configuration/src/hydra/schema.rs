@@ -125,11 +125,14 @@ fn check(node: &mut Node, kind: &Kind, path: &str, adds: bool) -> Result<()> {
             node.value = Value::Bool(*value != 0);
             Ok(())
         }
-        (Bool, Value::Str(text)) => match text.to_ascii_lowercase().as_str() {
-            "yes" | "y" | "on" | "true" | "1" => Ok(node.value = Value::Bool(true)),
-            "no" | "n" | "off" | "false" | "0" => Ok(node.value = Value::Bool(false)),
-            _ => wrong(node, "true or false"),
-        },
+        (Bool, Value::Str(text)) => {
+            node.value = Value::Bool(match text.to_ascii_lowercase().as_str() {
+                "yes" | "y" | "on" | "true" | "1" => true,
+                "no" | "n" | "off" | "false" | "0" => false,
+                _ => return wrong(node, "true or false"),
+            });
+            Ok(())
+        }
         (Bool, _) => wrong(node, "true or false"),
         (Mode, Value::Str(text)) if matches!(text.trim_start_matches("RunMode."), "RUN" | "MULTIRUN") => {
             node.value = text.trim_start_matches("RunMode.").into();

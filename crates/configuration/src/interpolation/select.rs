@@ -19,7 +19,7 @@ pub(crate) enum Selected<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    /// Selects by key from `root`. With `demand`, an unset `???` or a wrong index on the way is an error.
+    /// Selects by key from `root`. With `demand`, an unset `???` on the way is an error.
     pub(crate) fn select_from(&self, root: &Cursor<'a>, key: &str, demand: bool) -> Result<Selected<'a>> {
         if key.is_empty() {
             return Ok(Selected::Found(Target::Place(root.clone())));
@@ -28,12 +28,8 @@ impl<'a> Evaluator<'a> {
         let mut cursor = root.clone();
         for (index, part) in parts.iter().enumerate() {
             if let (Value::List(_), None) = (&cursor.node().value, python_int_digits(part)) {
-                let message = format!("'{part}' is no index of the list '{}'", cursor.full_key());
-                return Ok(if demand {
-                    Selected::NotContainer { message }
-                } else {
-                    Selected::NotFound { suggestion: None }
-                });
+                let list = cursor.full_key();
+                return Err(fail!(InterpolationFailed, "'{part}' is no index of the list '{list}'"));
             }
             let Some(child) = cursor.child(part) else {
                 return Ok(Selected::NotFound { suggestion: suggestion(&cursor, part, &parts[index + 1..]) });

@@ -23,9 +23,9 @@ pub(super) struct Signature {
 impl Signature {
     pub(super) fn bind(&self, given: Vec<(Option<&str>, Element)>) -> Result<Arguments, String> {
         let mut bound = Arguments::default();
-        let mut position = 0;
+        let without_name = given.iter().filter(|(name, _)| name.is_none()).count();
         let mut saw_name = false;
-        for (name, element) in given {
+        for (position, (name, element)) in given.into_iter().enumerate() {
             let element = match element {
                 Element::Quoted(text, _) => Element::Scalar(text.into()),
                 other => other,
@@ -40,14 +40,14 @@ impl Signature {
                     let parameter = self.names.get(position);
                     bound.named.push((*parameter.ok_or("too many arguments")?, element));
                 }
-                position += 1;
                 continue;
             };
             saw_name = true;
             let Some(parameter) = self.names.iter().find(|known| **known == name) else {
                 return Err(format!("no parameter has the name '{name}'{}", self.listed()));
             };
-            let by_position = !self.variadic && self.names[..position].contains(parameter);
+            let by_position =
+                !self.variadic && self.names.iter().take(without_name).any(|known| known == parameter);
             if by_position {
                 return Err(format!("'{name}' is given twice"));
             }

@@ -16,8 +16,10 @@ const MAX_ALIASED_NODES: usize = 1_000_000;
 
 pub(super) struct Builder<'a> {
     file: &'a Arc<str>,
-    /// The text by character, kept only where it matters: see `opens_flow`.
+    /// The text by character, kept only where something depends on it: see `opens_flow` and `note_anchor`.
     chars: Vec<char>,
+    /// The names of the anchors so far, with their lines.
+    anchor_names: HashMap<String, u32>,
     stack: Vec<Frame>,
     /// The finished nodes that have an anchor, by the parser's number for it.
     anchors: HashMap<usize, Node>,
@@ -58,9 +60,9 @@ enum Item {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(text: &'a str, file: &'a Arc<str>) -> Self {
-        // Only a `?` in a plain scalar depends on the kind of brackets around it.
-        let chars = if text.contains('?') { text.chars().collect() } else { Vec::new() };
-        Self { file, chars, stack: Vec::new(), anchors: HashMap::new(), aliased_nodes: 0, root: None }
+        let chars = if text.contains(['?', '&']) { text.chars().collect() } else { Vec::new() };
+        let (anchors, anchor_names) = (HashMap::new(), HashMap::new());
+        Self { file, chars, anchor_names, stack: Vec::new(), anchors, aliased_nodes: 0, root: None }
     }
 
     pub(super) fn finish(self) -> Option<Node> {
@@ -69,6 +71,11 @@ impl<'a> Builder<'a> {
 
     pub(super) fn event(&mut self, event: Event<'_>, span: &Span) -> Result<()> {
         let origin = position(self.file, span);
+        if let Event::Scalar(_, _, 1.., _) | Event::SequenceStart(1.., _) | Event::MappingStart(1.., _) =
+            event
+        {
+            self.note_anchor(span)?;
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let item = self.scalar(&text, style, tag.as_deref(), origin)?;
@@ -108,9 +115,42 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// An anchor may be given once, as in PyYAML; later YAML lets a second one hide the first. The parser tells
+    /// only numbers, so the name is read from the text.
+    fn note_anchor(&mut self, span: &Span) -> Result<()> {
+        let (Some(name), _) = self.properties(span) else { return Ok(()) };
+        let line = u32::try_from(span.start.line()).unwrap_or(u32::MAX);
+        match self.anchor_names.insert(name.clone(), line) {
+            None => Ok(()),
+            Some(first) => Err(fail!(Yaml, "anchor '{name}' is there already (line {first})")
+                .at(position(self.file, span))
+                .with_help("give every anchor a name of its own")),
+        }
+    }
+
+    /// The anchor that a value starts with, and the first character after anchor and tag.
+    fn properties(&self, span: &Span) -> (Option<String>, Option<char>) {
+        let mut rest = self.chars.get(span.start.index()..).unwrap_or_default();
+        let mut anchor = None;
+        loop {
+            let mark = rest.first().copied();
+            if !matches!(mark, Some('&' | '!')) {
+                return (anchor, mark);
+            }
+            let len =
+                rest.iter().position(|c| c.is_whitespace() || ",[]{}".contains(*c)).unwrap_or(rest.len());
+            if mark == Some('&') {
+                anchor = Some(rest[1..len].iter().collect());
+            }
+            rest = &rest[len..];
+            let blanks = rest.iter().position(|c| !c.is_whitespace()).unwrap_or(rest.len());
+            rest = &rest[blanks..];
+        }
+    }
+
     /// Whether a bracket or a brace stands where the collection starts.
     fn opens_flow(&self, span: &Span) -> bool {
-        matches!(self.chars.get(span.start.index()), Some('[' | '{'))
+        matches!(self.properties(span).1, Some('[' | '{'))
     }
 
     fn close(&mut self) -> Result<()> {

@@ -84,3 +84,67 @@ fn syntax_error(error: &ScanError, file: &Arc<str>) -> ConfigError {
     let origin = position(file, &Span::empty(*error.marker()));
     fail!(Yaml, "{}", error.info()).at(origin)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Node> {
+        load(text, &"<test>".into())
+    }
+
+    fn position_of(error: ConfigError) -> (u32, u32) {
+        let (_, line, column) = error.origin().unwrap().file_position().unwrap();
+        (line, column)
+    }
+
+    #[test]
+    fn every_value_knows_its_line_and_column() {
+        let root = read("a: 1\nb:\n  c: [x, y]\n").unwrap();
+        let at = |key: &str| {
+            root.select(key).unwrap().origin().file_position().map(|(_, line, column)| (line, column))
+        };
+        assert_eq!(at("a"), Some((1, 4)));
+        assert_eq!(at("b.c"), Some((3, 6)));
+        assert_eq!(at("b.c[1]"), Some((3, 10)));
+    }
+
+    #[test]
+    fn a_duplicate_key_is_refused_where_it_stands() {
+        let error = read("a: 1\nb: 2\na: 3\n").unwrap_err();
+        assert_eq!(error.kind(), "yaml_duplicate_key");
+        assert!(error.to_string().contains("line 1"), "{error}");
+        assert_eq!(position_of(error), (3, 1));
+    }
+
+    #[test]
+    fn a_duplicate_anchor_is_refused() {
+        assert_eq!(position_of(read("a: &x 1\nb: &x 2\nc: *x\n").unwrap_err()).0, 2);
+        assert_eq!(read("a: &x {k: 1}\nb: &y\n  k: 2\nc: &x [1]\n").unwrap_err().kind(), "yaml");
+        assert!(read("a: &x 1\nb: &y 2\nc: [*x, *y]\n").is_ok());
+    }
+
+    #[test]
+    fn merge_keys_yield_to_the_mapping_they_stand_in() {
+        let root = read("b: &b {x: 1, y: 2}\nd:\n  <<: *b\n  y: 3\n").unwrap();
+        assert_eq!(root.select("d.x").unwrap().value, Value::Int(1));
+        assert_eq!(root.select("d.y").unwrap().value, Value::Int(3));
+    }
+
+    #[test]
+    fn bombs_are_errors() {
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..9 {
+            let inner = vec![format!("*a{}", i - 1); 10].join(", ");
+            bomb += &format!("a{i}: &a{i} [{inner}]\n");
+        }
+        assert_eq!(read(&bomb).unwrap_err().kind(), "yaml");
+        assert_eq!(read(&"[".repeat(100_000)).unwrap_err().kind(), "yaml");
+        assert_eq!(read("a: &x [*x]\n").unwrap_err().kind(), "yaml");
+    }
+
+    #[test]
+    fn a_malformed_interpolation_is_refused_where_it_stands() {
+        assert_eq!(position_of(read("a: 1\nb: x${c\n").unwrap_err()), (2, 4));
+    }
+}

@@ -146,9 +146,10 @@ fn double_quoted(writer: &mut Writer, chars: &[char], fold: bool, indent: usize)
                 start = end + 1;
             }
         }
-        let pending = end.saturating_sub(start);
+        // After an escape `start` is one ahead of `end`, and the column counts one less.
+        let column = writer.column + end - start;
         let inside = 0 < end && end + 1 < chars.len();
-        if inside && (c == Some(' ') || start >= end) && writer.column + pending > BEST_WIDTH && fold {
+        if inside && (c == Some(' ') || start >= end) && column > BEST_WIDTH && fold {
             if start < end {
                 push(writer, &chars[start..end]);
                 start = end;
