@@ -81,6 +81,19 @@ fn damage_in_the_middle_is_told_from_a_torn_tail() {
 }
 
 #[test]
+fn a_changed_number_is_damage_though_it_reads_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path(), 3);
+    let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+    assert_eq!(text.matches("\"value\":1.0").count(), 1);
+    let mut bytes = fs::read(&path).unwrap();
+    let place = bytes.windows(11).position(|window| window == b"\"value\":1.0").unwrap();
+    bytes[place + 8] = b'7';
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(Journal::start(&path, "run"), Err(JournalError::Damaged { .. })));
+}
+
+#[test]
 fn zeros_at_the_end_are_a_torn_tail() {
     let folder = tempfile::tempdir().unwrap();
     let path = written(folder.path(), 2);
