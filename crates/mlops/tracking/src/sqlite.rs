@@ -36,6 +36,9 @@ use crate::{
 const IDLE_READERS: usize = 8;
 
 /// A tracking store in a SQLite file.
+///
+/// The file belongs on a disk of this machine: WAL needs memory that the writers share, which a network file system does
+/// not give. Several machines share a store through a server.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
