@@ -17,7 +17,7 @@ pub struct GcReport {
     pub remote_artifacts: Vec<String>,
 }
 
-/// Removes for good the runs that were deleted more than `older_than` ago, with their artifacts, and the deleted
+/// Removes for good the runs that were deleted more than `older_than` ago, with their folders, and the deleted
 /// experiments that have no run left and have not changed for as long.
 ///
 /// Artifacts go first: if their folder cannot be removed, the run stays, and the next collection tries again.
@@ -53,12 +53,12 @@ fn remove_artifacts(run: &RunInfo, report: &mut GcReport) -> Result<(), Tracking
         report.remote_artifacts.push(run.artifact_uri.clone());
         return Ok(());
     };
-    // Only a folder that is the run's own by its name: a location given by hand must not cost anybody else's files.
-    let run_folder = folder.parent().filter(|parent| parent.ends_with(&run.run_id));
-    if let Some(run_folder) = run_folder.filter(|_| folder.ends_with("artifacts")) {
-        ArtifactStore::new(&folder).delete_all()?;
-        // Fails while something else lies there, which then stays.
-        let _ = std::fs::remove_dir(run_folder);
+    // The folder above the artifacts, which also holds the run's logs; and only if it is the run's own by its name: a
+    // location given by hand must not cost anybody else's files.
+    let run_folder =
+        folder.parent().filter(|parent| folder.ends_with("artifacts") && parent.ends_with(&run.run_id));
+    if let Some(run_folder) = run_folder {
+        ArtifactStore::new(run_folder).delete_all()?;
     }
     Ok(())
 }
