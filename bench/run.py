@@ -17,13 +17,14 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 
-# How each contestant is started. The last line of its standard output that is a JSON object must have `steps_per_second`
-# (median over windows after a warm-up), `time_to_first_step_s` (from the start of the process) and `final_loss`.
+# How each contestant is started. Lightning's side prints what it measured as JSON. Fulmen prints its events, one JSON object a
+# line, and is measured by when they arrive here, so that nothing in the program itself is there for the bench.
 COMMANDS = {
     "fulmen": "{fulmen} train experiment=bench_{workload} trainer.max_steps={steps} --json",
     "lightning": "{python} bench/lightning/bench.py --workload {workload} --steps {steps} --threads {threads}",
@@ -72,10 +73,11 @@ def run_once(command: str, threads: int) -> dict:
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     log = BENCH / ".last-run.log"
     with log.open("w+") as stderr:
+        started = time.monotonic()
         process = subprocess.Popen(
             shlex.split(command), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True
         )
-        output = process.stdout.read()
+        lines = [(time.monotonic() - started, line) for line in process.stdout]
         # wait4, not wait: its resource usage is that of this process and of the children it waited for.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -83,18 +85,44 @@ def run_once(command: str, threads: int) -> dict:
         tail = "\n".join(log.read_text().splitlines()[-15:])
         raise BenchError(f"'{command}' ended with status {process.returncode}:\n{tail}")
     log.unlink()
-    result = last_json_object(output)
-    if result is None or "steps_per_second" not in result:
-        raise BenchError(f"'{command}' printed no JSON object with steps_per_second; it printed:\n{output[-500:]}")
+    objects = [(arrived, json.loads(line)) for arrived, line in lines if line.startswith("{")]
+    events = [(arrived, one) for arrived, one in objects if "event" in one]
+    result = from_events(events) if events else (objects[-1][1] if objects else {})
+    if "steps_per_second" not in result:
+        raise BenchError(f"'{command}' told no speed; it ended with:\n{''.join(line for _, line in lines[-5:])}")
     result["peak_rss_mib"] = usage.ru_maxrss / 1024
     return result
 
 
-def last_json_object(text: str) -> dict | None:
-    for line in reversed(text.splitlines()):
-        if line.startswith("{"):
-            return json.loads(line)
-    return None
+def from_events(events: list[tuple[float, dict]]) -> dict:
+    """Fulmen's speed by its events: each progress event says how many batches of its epoch are done."""
+    result = {"steps": 0, "parameters": 0, "versions": {}}
+    marks: list[tuple[float, int]] = []  # when so many steps were done
+    before = 0  # steps of the epochs before this one
+    for arrived, event in events:
+        match event["event"]:
+            case "started":
+                result["versions"] = {key: event["environment"][key] for key in ("fulmen", "libtorch")}
+            case "model_summary":
+                result["parameters"] = event["trainable"]
+            case "stage_started":
+                before = marks[-1][1] if marks else 0
+            case "progress":
+                marks.append((arrived, before + event["batch"]))
+                result["final_loss"] = event["values"]["loss"]
+    if len(marks) < 3:
+        return result
+    result["steps"] = marks[-1][1]
+    result["time_to_first_step_s"] = marks[0][0]
+    result["steps_per_second"] = median_speed([mark for mark in marks if mark[1] >= result["steps"] / 5])
+    return result
+
+
+def median_speed(marks: list[tuple[float, int]], windows: int = 10) -> float:
+    """Median over windows, as on Lightning's side."""
+    length = max(1, (len(marks) - 1) // windows)
+    pairs = [(marks[i], marks[i + length]) for i in range(0, len(marks) - length, length)]
+    return statistics.median((last[1] - first[1]) / (last[0] - first[0]) for first, last in pairs)
 
 
 def check_same_work(workload: str, results: dict[str, list[dict]]) -> None:

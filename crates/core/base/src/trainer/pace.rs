@@ -24,7 +24,8 @@ impl Pace {
     /// The rate, if it is time to tell; `done` batches since the start.
     pub(super) fn due(&mut self, done: u64, last: bool) -> Option<f64> {
         let since = self.told.elapsed();
-        if since < BETWEEN && !last {
+        // The first batch is told at once: it is what people wait for.
+        if since < BETWEEN && !last && done > 1 {
             return None;
         }
         let latest = (done - self.batches_told) as f64 / since.as_secs_f64().max(1e-9);
