@@ -1,0 +1,67 @@
+//! Where images come from: what one data set has to say for itself.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use fulmen_base::{Progress, Result};
+
+use crate::transforms::ImageShape;
+
+/// Images by index, as bytes: channel by channel, row by row, 0 to 255.
+pub(crate) trait ImageSource: Debug + Send + Sync {
+    /// The bytes of image `index`.
+    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>>;
+}
+
+/// Images that are held in memory.
+#[derive(Debug)]
+pub(crate) struct ImagesInMemory {
+    shape: ImageShape,
+    pixels: Vec<u8>,
+}
+
+impl ImagesInMemory {
+    /// `pixels` of one image after the other.
+    pub(crate) const fn new(shape: ImageShape, pixels: Vec<u8>) -> Self {
+        Self { shape, pixels }
+    }
+}
+
+impl ImageSource for ImagesInMemory {
+    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>> {
+        let size = self.shape.len();
+        Ok(Cow::Borrowed(&self.pixels[index * size..(index + 1) * size]))
+    }
+}
+
+/// Which images of a source belong to which part of the data.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Splits {
+    pub(crate) train: Vec<usize>,
+    pub(crate) validation: Vec<usize>,
+    pub(crate) test: Vec<usize>,
+}
+
+/// A set that is open.
+#[derive(Debug)]
+pub(crate) struct OpenImages {
+    pub(crate) source: Arc<dyn ImageSource>,
+    /// The class of each image of the source.
+    pub(crate) labels: Arc<Vec<i64>>,
+    pub(crate) splits: Splits,
+    pub(crate) num_classes: i64,
+    pub(crate) class_names: Option<Vec<String>>,
+}
+
+/// A data set, as far as it differs from others.
+pub(crate) trait ImageSet: Debug + Send {
+    /// Fetches what is not on this machine yet.
+    fn prepare(&mut self, progress: &Progress<'_>) -> Result<()> {
+        let _ = progress;
+        Ok(())
+    }
+
+    /// Reads, checks and splits it.
+    fn open(&mut self) -> Result<OpenImages>;
+}

@@ -1,0 +1,7 @@
+//! Networks for images.
+
+pub mod classification;
+mod input;
+mod layers;
+#[cfg(test)]
+mod testing;
