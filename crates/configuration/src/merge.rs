@@ -142,7 +142,9 @@ fn merge_nodes(dest: &mut Node, source: Node, inherited: Flags, path: &mut Strin
                 names(&source_value)
             )
             .or_at(&source.origin)
-            .with_help("delete it first with ~KEY on the command line, or give both the same kind"))
+            .with_help(format!(
+                "give both the same kind, or replace it on the command line: ~{path} +{path}=…"
+            )))
         }
     }
 }
@@ -157,7 +159,9 @@ fn writable(flags: Flags, path: &str, key: &Key, child: &Node) -> Result<()> {
 /// The error for a key that a closed mapping does not have.
 fn unknown_key<'k>(known: impl Iterator<Item = &'k Key>, path: &str, key: &Key) -> ConfigError {
     let text = key.to_string();
-    let known: Vec<&str> = known.filter_map(Key::as_str).collect();
+    // The `hydra` node is beside the configuration, not in it.
+    let known = known.filter_map(Key::as_str).filter(|known| !(path.is_empty() && *known == "hydra"));
+    let known: Vec<&str> = known.collect();
     let near = nearest(&text, known.iter().copied()).map(|near| join_key(path, &Key::from(near), false));
     let there = match known.as_slice() {
         [] => "has no keys".to_owned(),

@@ -1,12 +1,13 @@
 //! The files of a search path, each read once in a composition.
 
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 
 use crate::defaults::{Item, Naming, parse_defaults};
 use crate::error::{Result, fail};
+use crate::hydra;
 use crate::origin::Origin;
-use crate::source::{SearchPath, SearchPathEntry};
+use crate::source::{ConfigSource, SearchPath, SearchPathEntry};
 use crate::value::{Node, Value};
 use crate::yaml;
 
@@ -25,7 +26,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Repository {
     search_path: SearchPath,
     naming: Naming,
-    cache: HashMap<String, Option<Rc<Loaded>>>,
+    cache: HashMap<String, Option<Arc<Loaded>>>,
 }
 
 /// How much of a file is searched for `# @package`, in characters.
@@ -47,8 +48,10 @@ impl Repository {
         self.search_path.entries()
     }
 
+    /// The roots but Hydra's own, for messages.
     pub(crate) fn described_sources(&self) -> String {
-        self.entries().iter().map(|entry| entry.source.url()).collect::<Vec<_>>().join(", ")
+        let others = self.entries().iter().filter(|entry| entry.provider != "hydra");
+        others.map(|entry| entry.source.place()).collect::<Vec<_>>().join(", ")
     }
 
     pub(crate) fn group_exists(&self, group: &str) -> bool {
@@ -74,11 +77,16 @@ impl Repository {
     }
 
     /// Reads a config from the first root that has it.
-    pub(crate) fn load(&mut self, path: &str) -> Result<Option<Rc<Loaded>>> {
+    pub(crate) fn load(&mut self, path: &str) -> Result<Option<Arc<Loaded>>> {
         if let Some(cached) = self.cache.get(path) {
             return Ok(cached.clone());
         }
-        let loaded = self.read(path)?.map(Rc::new);
+        let loaded = match builtin().get(path).filter(|_| self.naming == Naming::Current) {
+            Some(loaded) if self.entries().first().is_some_and(|entry| entry.provider == "hydra") => {
+                Some(loaded.clone())
+            }
+            _ => self.read(path)?.map(Arc::new),
+        };
         self.cache.insert(path.to_owned(), loaded.clone());
         Ok(loaded)
     }
@@ -101,6 +109,18 @@ impl Repository {
         }
         Ok(None)
     }
+}
+
+/// Hydra's own configs, read once in a program.
+fn builtin() -> &'static HashMap<String, Arc<Loaded>> {
+    static LOADED: OnceLock<HashMap<String, Arc<Loaded>>> = OnceLock::new();
+    LOADED.get_or_init(|| {
+        let source = hydra::builtin_source();
+        let repository = Repository::new(SearchPath::new().with("builtin", source.clone()), Naming::Current);
+        let ConfigSource::Files(files) = source else { return HashMap::new() };
+        let names = files.keys().filter_map(|name| name.strip_suffix(".yaml"));
+        names.filter_map(|name| Some((name.to_owned(), Arc::new(repository.read(name).ok()??)))).collect()
+    })
 }
 
 /// The value of `# @package` among the comment lines at the top of a file.

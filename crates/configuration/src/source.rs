@@ -33,6 +33,14 @@ impl ConfigSource {
         }
     }
 
+    /// The source in words.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            ConfigSource::Folder(path) => path.display().to_string(),
+            ConfigSource::Files(_) | ConfigSource::Embedded(_) => "the built-in configuration".into(),
+        }
+    }
+
     /// Whether the root is there.
     pub fn is_available(&self) -> bool {
         self.is_group("")

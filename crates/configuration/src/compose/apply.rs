@@ -2,12 +2,12 @@
 
 use crate::error::{ConfigError, Result, fail};
 use crate::hydra;
-use crate::interpolation::{Cursor, Evaluator, Resolvers, Selected, check_syntax};
+use crate::interpolation::{Cursor, Evaluator, Resolvers, Selected, Target, check_syntax};
 use crate::merge::{Update, delete, update};
 use crate::origin::Origin;
 use crate::overrides::{Override, OverrideKind};
 use crate::value::number::as_float;
-use crate::value::{Node, Value, str_node};
+use crate::value::{Key, Node, Value, str_node};
 
 pub(super) fn apply(whole: &mut Node, item: &Override, index: usize, resolvers: &Resolvers) -> Result<()> {
     let origin = Origin::Override { index, text: item.text.clone(), column: 1 };
@@ -96,7 +96,24 @@ fn delete_value(whole: &mut Node, item: &Override, origin: &Origin, resolvers: &
             .with_help(format!("to delete it whatever it is, write ~{key}")));
         }
     }
-    delete(whole, key, true)
+    // The container may be reached through an interpolation; the key is then deleted where it really is.
+    match real_key(whole, key, resolvers)? {
+        Some(key) => delete(whole, &key, true),
+        None => Ok(()),
+    }
+}
+
+/// The key with its container's own path; `None` if the container is made by a resolver.
+fn real_key(whole: &Node, key: &str, resolvers: &Resolvers) -> Result<Option<String>> {
+    let Some((parent, last)) = key.rsplit_once('.') else { return Ok(Some(key.to_owned())) };
+    let evaluator = Evaluator::new(resolvers, Some(whole));
+    let Selected::Found(Target::Place(place)) = evaluator.select_from(&Cursor::root(whole), parent, false)?
+    else {
+        return Ok(None);
+    };
+    Ok(place
+        .path()
+        .map(|keys| keys.iter().chain([&last.into()]).map(Key::to_string).collect::<Vec<_>>().join(".")))
 }
 
 fn parent_keys(whole: &Node, key: &str) -> Option<String> {

@@ -326,9 +326,9 @@ impl Expansion<'_> {
         let place = parent.map_or(String::new(), |parent| format!("in '{parent}': "));
         let roots = self.repository.described_sources();
         let error = if item.primary {
-            fail!(ConfigNotFound, "no primary config '{path}' in the search path: {roots}")
+            fail!(ConfigNotFound, "no primary config '{path}' in {roots}")
         } else {
-            fail!(ConfigNotFound, "{place}no config '{path}' in the search path: {roots}")
+            fail!(ConfigNotFound, "{place}no config '{path}' in {roots}")
         }
         .at(item.origin.clone());
         let (group, name) = path.rsplit_once('/').unwrap_or(("", &path));

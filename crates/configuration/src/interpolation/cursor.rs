@@ -94,6 +94,22 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The keys from the root of the tree; `None` in a value that a resolver made.
+    pub(crate) fn path(&self) -> Option<Vec<Key>> {
+        let mut keys = Vec::new();
+        let mut cursor = self;
+        loop {
+            if matches!(cursor.0.node, Held::Made(_)) {
+                return None;
+            }
+            let Some(parent) = cursor.parent() else { break };
+            keys.extend(cursor.0.key.clone());
+            cursor = parent;
+        }
+        keys.reverse();
+        Some(keys)
+    }
+
     /// The full key, such as `a.b[0]`.
     pub(crate) fn full_key(&self) -> String {
         match (&self.0.key, self.parent()) {

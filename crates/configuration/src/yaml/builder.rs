@@ -60,7 +60,7 @@ enum Item {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(text: &'a str, file: &'a Arc<str>) -> Self {
-        let chars = if text.contains(['?', '&']) { text.chars().collect() } else { Vec::new() };
+        let chars = if text.contains(['?', '&', '|', '>']) { text.chars().collect() } else { Vec::new() };
         let (anchors, anchor_names) = (HashMap::new(), HashMap::new());
         Self { file, chars, anchor_names, stack: Vec::new(), anchors, aliased_nodes: 0, root: None }
     }
@@ -205,8 +205,9 @@ impl<'a> Builder<'a> {
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, origin: Origin) -> Result<Item> {
         let plain = style == ScalarStyle::Plain;
-        if plain && text.contains('?') && self.stack.last().is_some_and(|frame| frame.flow) {
-            return Err(fail!(Yaml, "'?' in a value without quotes between brackets")
+        let in_flow = self.stack.last().is_some_and(|frame| frame.flow);
+        if plain && in_flow && (text.contains('?') || text.starts_with(['|', '>'])) {
+            return Err(fail!(Yaml, "'{text}' between brackets needs quotes")
                 .at(origin)
                 .with_help(format!("put it in quotes: '{text}'")));
         }

@@ -82,7 +82,27 @@ pub(super) fn position(file: &Arc<str>, span: &Span) -> Origin {
 
 fn syntax_error(error: &ScanError, file: &Arc<str>) -> ConfigError {
     let origin = position(file, &Span::empty(*error.marker()));
-    fail!(Yaml, "{}", error.info()).at(origin)
+    let info = error.info();
+    let failure = fail!(Yaml, "{info}").at(origin);
+    match help_for(info) {
+        Some(help) => failure.with_help(help),
+        None => failure,
+    }
+}
+
+/// The way out of the mistakes that are made most.
+fn help_for(info: &str) -> Option<&'static str> {
+    if info.contains("mapping values are not allowed") {
+        Some("give keys of one mapping the same indentation; put a text that holds ': ' in quotes")
+    } else if info.contains("tab") {
+        Some("indent with spaces, not with tabs")
+    } else if info.contains("could not find expected ':'") || info.contains("simple key expected") {
+        Some("end the key with ': ', or put a text over several lines in quotes")
+    } else if info.contains("flow") {
+        Some("close every bracket, put a comma between the items, and quote a text that holds one of ,[]{}?")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
