@@ -176,6 +176,9 @@ fn unknown_key<'k>(known: impl Iterator<Item = &'k Key>, path: &str, key: &Key) 
     }
 }
 
+/// Parts of a dotted key: deeper trees would end in a stack overflow, not in a configuration.
+const MAX_PARTS: usize = 100;
+
 /// How `update` treats what is there.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Update {
@@ -191,6 +194,9 @@ pub struct Update {
 /// A key that a closed mapping does not have, an index beyond a list, two kinds that do not merge, read-only nodes.
 pub fn update(root: &mut Node, key: &str, value: Node, mode: Update, resolvers: &Resolvers) -> Result<()> {
     let parts = split_key(key);
+    if parts.len() > MAX_PARTS {
+        return Err(fail!(Value, "a key of more than {MAX_PARTS} parts").or_at(&value.origin));
+    }
     let Some((last, way)) = parts.split_last() else { return Ok(()) };
     let mut path = String::new();
     let mut flags = root.flags;

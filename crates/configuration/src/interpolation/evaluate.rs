@@ -17,6 +17,9 @@ const MAX_CHAIN: usize = 100;
 /// Values that one tree may resolve to: enough for any configuration, too few for a bomb.
 const MAX_NODES: usize = 1_000_000;
 
+/// Containers inside containers that a tree may resolve to.
+const MAX_DEPTH: usize = 300;
+
 /// Evaluates the interpolations of one tree.
 #[derive(Debug)]
 pub(crate) struct Evaluator<'a> {
@@ -127,6 +130,13 @@ impl<'a> Evaluator<'a> {
             return Err(
                 fail!(InterpolationCycle, "'{}' contains itself", place.full_key()).at(node.origin.clone())
             );
+        }
+        if self.expanding.borrow().len() >= MAX_DEPTH {
+            return Err(fail!(
+                InterpolationFailed,
+                "'{}' is nested deeper than {MAX_DEPTH} levels",
+                place.full_key()
+            ));
         }
         self.expanding.borrow_mut().push(place.identity());
         let value = self.resolve_children(&place);

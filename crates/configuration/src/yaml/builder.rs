@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use saphyr_parser::{Event, ScalarStyle, Span, Tag};
+use libyaml_safer::{Event, EventData, MappingStyle, SequenceStyle};
 
 use super::read::{MAX_DEPTH, position};
 use super::scalar::{self, Scalar};
@@ -16,13 +16,11 @@ const MAX_ALIASED_NODES: usize = 1_000_000;
 
 pub(super) struct Builder<'a> {
     file: &'a Arc<str>,
-    /// The text by character, kept only where something depends on it: see `opens_flow` and `note_anchor`.
-    chars: Vec<char>,
-    /// The names of the anchors so far, with their lines.
-    anchor_names: HashMap<String, u32>,
     stack: Vec<Frame>,
-    /// The finished nodes that have an anchor, by the parser's number for it.
-    anchors: HashMap<usize, Node>,
+    /// The finished nodes that have an anchor.
+    anchors: HashMap<String, Node>,
+    /// The line of every anchor so far.
+    anchor_lines: HashMap<String, u64>,
     aliased_nodes: usize,
     root: Option<Node>,
 }
@@ -30,7 +28,7 @@ pub(super) struct Builder<'a> {
 /// A container that is not finished yet.
 struct Frame {
     origin: Origin,
-    anchor: usize,
+    anchor: Option<String>,
     /// Written with brackets or braces.
     flow: bool,
     content: Content,
@@ -59,98 +57,76 @@ enum Item {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(text: &'a str, file: &'a Arc<str>) -> Self {
-        let chars = if text.contains(['?', '&', '|', '>']) { text.chars().collect() } else { Vec::new() };
-        let (anchors, anchor_names) = (HashMap::new(), HashMap::new());
-        Self { file, chars, anchor_names, stack: Vec::new(), anchors, aliased_nodes: 0, root: None }
+    pub(super) fn new(file: &'a Arc<str>) -> Self {
+        let (anchors, anchor_lines) = (HashMap::new(), HashMap::new());
+        Self { file, stack: Vec::new(), anchors, anchor_lines, aliased_nodes: 0, root: None }
     }
 
     pub(super) fn finish(self) -> Option<Node> {
         self.root
     }
 
-    pub(super) fn event(&mut self, event: Event<'_>, span: &Span) -> Result<()> {
-        let origin = position(self.file, span);
-        if let Event::Scalar(_, _, 1.., _) | Event::SequenceStart(1.., _) | Event::MappingStart(1.., _) =
-            event
-        {
-            self.note_anchor(span)?;
-        }
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let item = self.scalar(&text, style, tag.as_deref(), origin)?;
-                if let (Item::Node(node), true) = (&item, anchor > 0) {
-                    self.anchors.insert(anchor, node.clone());
+    pub(super) fn event(&mut self, event: Event) -> Result<()> {
+        let origin = position(self.file, event.start_mark);
+        let line = event.start_mark.line + 1;
+        match event.data {
+            EventData::Scalar { anchor, tag, value, plain_implicit, .. } => {
+                // A lone `!` asks for what a plain scalar would be.
+                let tag = tag.filter(|tag| tag != "!");
+                let item =
+                    self.scalar(value, plain_implicit && tag.is_none(), tag.as_deref(), origin.clone())?;
+                if let Some(anchor) = anchor {
+                    self.note_anchor(&anchor, line, &origin)?;
+                    if let Item::Node(node) = &item {
+                        self.anchors.insert(anchor, node.clone());
+                    }
                 }
                 self.add(item)
             }
-            Event::SequenceStart(anchor, tag) => {
+            EventData::SequenceStart { anchor, tag, style, .. } => {
                 check_collection_tag(tag.as_deref(), "seq", &origin)?;
-                self.push(origin, anchor, span, Content::List(Vec::new()))
+                self.push(origin, anchor, line, style == SequenceStyle::Flow, Content::List(Vec::new()))
             }
-            Event::MappingStart(anchor, tag) => {
+            EventData::MappingStart { anchor, tag, style, .. } => {
                 check_collection_tag(tag.as_deref(), "map", &origin)?;
-                self.push(
-                    origin,
-                    anchor,
-                    span,
-                    Content::Map { map: Map::new(), merged: Vec::new(), key: None },
-                )
+                let content = Content::Map { map: Map::new(), merged: Vec::new(), key: None };
+                self.push(origin, anchor, line, style == MappingStyle::Flow, content)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
-            Event::Alias(anchor) => {
-                let node = self.alias(anchor, &origin)?;
+            EventData::SequenceEnd | EventData::MappingEnd => self.close(),
+            EventData::Alias { anchor } => {
+                let node = self.alias(&anchor, &origin)?;
                 self.add(Item::Node(node))
             }
             _ => Ok(()),
         }
     }
 
-    fn push(&mut self, origin: Origin, anchor: usize, span: &Span, content: Content) -> Result<()> {
+    fn push(
+        &mut self,
+        origin: Origin,
+        anchor: Option<String>,
+        line: u64,
+        flow: bool,
+        content: Content,
+    ) -> Result<()> {
         if self.stack.len() >= MAX_DEPTH {
             return Err(fail!(Yaml, "nested deeper than {MAX_DEPTH} levels").at(origin));
         }
-        let flow = self.stack.last().is_some_and(|frame| frame.flow) || self.opens_flow(span);
+        if let Some(anchor) = &anchor {
+            self.note_anchor(anchor, line, &origin)?;
+        }
         self.stack.push(Frame { origin, anchor, flow, content });
         Ok(())
     }
 
-    /// An anchor may be given once, as in PyYAML; later YAML lets a second one hide the first. The parser tells
-    /// only numbers, so the name is read from the text.
-    fn note_anchor(&mut self, span: &Span) -> Result<()> {
-        let (Some(name), _) = self.properties(span) else { return Ok(()) };
-        let line = u32::try_from(span.start.line()).unwrap_or(u32::MAX);
-        match self.anchor_names.insert(name.clone(), line) {
+    /// An anchor may be given once, as in PyYAML; later YAML lets a second one hide the first.
+    fn note_anchor(&mut self, anchor: &str, line: u64, origin: &Origin) -> Result<()> {
+        match self.anchor_lines.insert(anchor.to_owned(), line) {
             None => Ok(()),
-            Some(first) => Err(fail!(Yaml, "anchor '{name}' is there already (line {first})")
-                .at(position(self.file, span))
+            Some(first) => Err(fail!(Yaml, "anchor '{anchor}' is there already (line {first})")
+                .at(origin.clone())
                 .with_help("give every anchor a name of its own")),
         }
-    }
-
-    /// The anchor that a value starts with, and the first character after anchor and tag.
-    fn properties(&self, span: &Span) -> (Option<String>, Option<char>) {
-        let mut rest = self.chars.get(span.start.index()..).unwrap_or_default();
-        let mut anchor = None;
-        loop {
-            let mark = rest.first().copied();
-            if !matches!(mark, Some('&' | '!')) {
-                return (anchor, mark);
-            }
-            let len =
-                rest.iter().position(|c| c.is_whitespace() || ",[]{}".contains(*c)).unwrap_or(rest.len());
-            if mark == Some('&') {
-                anchor = Some(rest[1..len].iter().collect());
-            }
-            rest = &rest[len..];
-            let blanks = rest.iter().position(|c| !c.is_whitespace()).unwrap_or(rest.len());
-            rest = &rest[blanks..];
-        }
-    }
-
-    /// Whether a bracket or a brace stands where the collection starts.
-    fn opens_flow(&self, span: &Span) -> bool {
-        matches!(self.properties(span).1, Some('[' | '{'))
     }
 
     fn close(&mut self) -> Result<()> {
@@ -166,15 +142,22 @@ impl<'a> Builder<'a> {
             }
         };
         let node = Node::new(value, frame.origin);
-        if frame.anchor > 0 {
-            self.anchors.insert(frame.anchor, node.clone());
+        if let Some(anchor) = frame.anchor {
+            self.anchors.insert(anchor, node.clone());
         }
         self.add(Item::Node(node))
     }
 
-    fn alias(&mut self, anchor: usize, origin: &Origin) -> Result<Node> {
-        let Some(node) = self.anchors.get(&anchor) else {
-            return Err(fail!(Yaml, "alias inside the value that its own anchor names").at(origin.clone()));
+    fn alias(&mut self, anchor: &str, origin: &Origin) -> Result<Node> {
+        let Some(node) = self.anchors.get(anchor) else {
+            let error = if self.anchor_lines.contains_key(anchor) {
+                fail!(Yaml, "'*{anchor}' inside the value that it names")
+            } else {
+                fail!(Yaml, "no anchor '&{anchor}' before '*{anchor}'")
+            };
+            return Err(error
+                .at(origin.clone())
+                .with_help(format!("put a text that starts with '*' in quotes: '*{anchor}'")));
         };
         self.aliased_nodes += count(node);
         if self.aliased_nodes > MAX_ALIASED_NODES {
@@ -203,18 +186,16 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, origin: Origin) -> Result<Item> {
-        let plain = style == ScalarStyle::Plain;
-        let in_flow = self.stack.last().is_some_and(|frame| frame.flow);
-        if plain && in_flow && (text.contains('?') || text.starts_with(['|', '>'])) {
+    fn scalar(&self, text: String, plain: bool, tag: Option<&str>, origin: Origin) -> Result<Item> {
+        if plain && text.contains('?') && self.stack.last().is_some_and(|frame| frame.flow) {
             return Err(fail!(Yaml, "'{text}' between brackets needs quotes")
                 .at(origin)
                 .with_help(format!("put it in quotes: '{text}'")));
         }
         let value = match tag {
-            Some(tag) if !is_non_specific(tag) => tagged(tag, text, &origin)?,
+            Some(tag) => tagged(tag, &text, &origin)?,
             None if !plain => text.into(),
-            _ => match scalar::plain(text) {
+            None => match scalar::plain(&text) {
                 Scalar::Value(value) => value,
                 Scalar::Merge => return Ok(Item::Merge(origin)),
                 Scalar::Default => return Ok(Item::Default(origin)),
@@ -290,30 +271,30 @@ fn as_merged(node: Node, origin: &Origin) -> Result<Vec<Map>> {
     }
 }
 
-fn is_non_specific(tag: &Tag) -> bool {
-    (tag.handle.is_empty() && tag.suffix == "!") || (tag.handle == "!" && tag.suffix.is_empty())
-}
-
 /// The name after `!!`, if the tag is one of YAML's own.
-fn core_name(tag: &Tag) -> Option<&str> {
-    const PREFIX: &str = "tag:yaml.org,2002:";
-    if tag.is_yaml_core_schema() { Some(&tag.suffix) } else { tag.suffix.strip_prefix(PREFIX) }
+fn core_name(tag: &str) -> Option<&str> {
+    tag.strip_prefix("tag:yaml.org,2002:")
 }
 
-fn check_collection_tag(tag: Option<&Tag>, expect: &str, origin: &Origin) -> Result<()> {
+/// The tag as it is written.
+fn written(tag: &str) -> String {
+    core_name(tag).map_or_else(|| tag.to_owned(), |name| format!("!!{name}"))
+}
+
+fn check_collection_tag(tag: Option<&str>, expect: &str, origin: &Origin) -> Result<()> {
     match tag {
-        None => Ok(()),
-        Some(tag) if is_non_specific(tag) || core_name(tag) == Some(expect) => Ok(()),
+        None | Some("!") => Ok(()),
+        Some(tag) if core_name(tag) == Some(expect) => Ok(()),
         Some(tag) => match core_name(tag) {
             Some("set" | "omap" | "pairs") => {
-                Err(fail!(Type, "a value of type '{tag}' is not supported").at(origin.clone()))
+                Err(fail!(Type, "a value of type '{}' is not supported", written(tag)).at(origin.clone()))
             }
             _ => Err(unknown_tag(tag, origin)),
         },
     }
 }
 
-fn tagged(tag: &Tag, text: &str, origin: &Origin) -> Result<Value> {
+fn tagged(tag: &str, text: &str, origin: &Origin) -> Result<Value> {
     let value = match core_name(tag) {
         Some("str") => Some(text.into()),
         Some("int") => scalar::tagged_int(text),
@@ -328,11 +309,11 @@ fn tagged(tag: &Tag, text: &str, origin: &Origin) -> Result<Value> {
         }
         _ => return Err(unknown_tag(tag, origin)),
     };
-    value.ok_or_else(|| fail!(Yaml, "'{text}' is not of the type '{tag}'").at(origin.clone()))
+    value.ok_or_else(|| fail!(Yaml, "'{text}' is not of the type '{}'", written(tag)).at(origin.clone()))
 }
 
-fn unknown_tag(tag: &Tag, origin: &Origin) -> crate::ConfigError {
-    fail!(Yaml, "unknown tag '{tag}'")
+fn unknown_tag(tag: &str, origin: &Origin) -> crate::ConfigError {
+    fail!(Yaml, "unknown tag '{}'", written(tag))
         .at(origin.clone())
         .with_help("remove it; only !!str, !!int, !!float, !!bool, !!null and !!binary are known")
 }

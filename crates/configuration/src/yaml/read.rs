@@ -1,8 +1,9 @@
 //! Text to tree: runs the YAML parser's events through the builder.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use saphyr_parser::{Event, Parser, ScanError, Span};
+use libyaml_safer::{Encoding, EventData, Mark, Parser, ScalarStyle};
 
 use super::builder::Builder;
 use crate::error::{ConfigError, Result, fail};
@@ -46,22 +47,60 @@ pub fn load(text: &str, file: &Arc<str>) -> Result<Node> {
 /// # Errors
 /// Text that is not YAML, more than one document, duplicate keys.
 pub fn document(text: &str, file: &Arc<str>) -> Result<Option<Node>> {
-    let mut builder = Builder::new(text, file);
+    let mut builder = Builder::new(file);
     let mut documents = 0;
-    let mut parser = Parser::new_from_str(text);
-    while let Some(next) = parser.next_event() {
-        let (event, span) = next.map_err(|error| syntax_error(&error, file))?;
-        if let Event::DocumentStart(_) = event {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut input = text.as_bytes();
+    let mut parser = Parser::new();
+    parser.set_encoding(Encoding::Utf8);
+    parser.set_input_string(&mut input);
+    let mut with_tabs = text.contains('\t').then(Vec::new);
+    for event in parser {
+        let event = event.map_err(|error| syntax_error(&error, text, file))?;
+        if let EventData::DocumentStart { .. } = event.data {
             documents += 1;
             if documents > 1 {
                 return Err(fail!(Yaml, "expected one document, found a second one")
-                    .at(position(file, &span))
+                    .at(position(file, event.start_mark))
                     .with_help("keep one document in a file: remove the `---` line or split the file"));
             }
         }
-        builder.event(event, &span)?;
+        if let (Some(spans), EventData::Scalar { style, .. }) = (&mut with_tabs, &event.data)
+            && *style != ScalarStyle::Plain
+        {
+            spans.push(event.start_mark.index..event.end_mark.index);
+        }
+        builder.event(event)?;
+    }
+    if let Some(spans) = with_tabs {
+        refuse_tabs(text, &spans, file)?;
     }
     Ok(builder.finish())
+}
+
+/// A tab may stand in quotes, in a block of text and in a comment; elsewhere PyYAML refuses it. `spans` are the
+/// quoted texts and blocks.
+fn refuse_tabs(text: &str, spans: &[Range<u64>], file: &Arc<str>) -> Result<()> {
+    let (mut line, mut column, mut comment, mut previous) = (1, 1, false, ' ');
+    let mut spans = spans.iter().peekable();
+    for (index, c) in (0..).zip(text.chars()) {
+        while spans.peek().is_some_and(|span| span.end <= index) {
+            spans.next();
+        }
+        let quoted = spans.peek().is_some_and(|span| span.contains(&index));
+        comment |= c == '#' && previous.is_whitespace() && !quoted;
+        if c == '\t' && !quoted && !comment {
+            return Err(fail!(Yaml, "a tab between or inside values")
+                .at(Origin::File { file: file.clone(), line, column })
+                .with_help("use spaces, or put the text in quotes"));
+        }
+        previous = c;
+        column += 1;
+        if c == '\n' {
+            (line, column, comment) = (line + 1, 1, false);
+        }
+    }
+    Ok(())
 }
 
 /// Every `${…}` must be well formed, or the mistake would show only when the value is used.
@@ -74,32 +113,60 @@ fn check_interpolations(node: &Node) -> Result<()> {
     }
 }
 
-pub(super) fn position(file: &Arc<str>, span: &Span) -> Origin {
-    let column = u32::try_from(span.start.col() + 1).unwrap_or(u32::MAX);
-    let line = u32::try_from(span.start.line()).unwrap_or(u32::MAX);
-    Origin::File { file: file.clone(), line, column }
+pub(super) fn position(file: &Arc<str>, mark: Mark) -> Origin {
+    let from_one = |number: u64| u32::try_from(number + 1).unwrap_or(u32::MAX);
+    Origin::File { file: file.clone(), line: from_one(mark.line), column: from_one(mark.column) }
 }
 
-fn syntax_error(error: &ScanError, file: &Arc<str>) -> ConfigError {
-    let origin = position(file, &Span::empty(*error.marker()));
-    let info = error.info();
-    let failure = fail!(Yaml, "{info}").at(origin);
-    match help_for(info) {
+fn syntax_error(error: &libyaml_safer::Error, text: &str, file: &Arc<str>) -> ConfigError {
+    let problem = error.problem();
+    let Some(mark) = error.problem_mark() else { return unreadable(problem, text, file) };
+    let message = match (error.context(), error.context_mark()) {
+        (Some(context), Some(from)) if from.line != mark.line => {
+            format!("{problem} {context} (line {})", from.line + 1)
+        }
+        (Some(context), _) => format!("{problem} {context}"),
+        _ => problem.to_owned(),
+    };
+    let line = text.lines().nth(usize::try_from(mark.line).unwrap_or(usize::MAX)).unwrap_or_default();
+    let failure = fail!(Yaml, "{message}").at(position(file, mark));
+    match help_for(&message, line) {
         Some(help) => failure.with_help(help),
         None => failure,
     }
 }
 
+/// A character that no YAML may hold.
+fn unreadable(problem: &str, text: &str, file: &Arc<str>) -> ConfigError {
+    let bad = |c: char| {
+        c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}') || matches!(c, '\u{fffe}' | '\u{ffff}')
+    };
+    let before = text.find(bad).map_or("", |at| &text[..at]);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+    fail!(Yaml, "{problem}")
+        .at(Origin::File { file: file.clone(), line: number(line), column: number(column) })
+        .with_help("remove the character, or write it as an escape in double quotes: \"\\x07\"")
+}
+
 /// The way out of the mistakes that are made most.
-fn help_for(info: &str) -> Option<&'static str> {
-    if info.contains("mapping values are not allowed") {
+fn help_for(message: &str, line: &str) -> Option<&'static str> {
+    if message.contains("mapping values are not allowed") || message.contains("block mapping") {
         Some("give keys of one mapping the same indentation; put a text that holds ': ' in quotes")
-    } else if info.contains("tab") {
+    } else if line.contains('\t') {
         Some("indent with spaces, not with tabs")
-    } else if info.contains("could not find expected ':'") || info.contains("simple key expected") {
+    } else if message.contains("expected ':'") {
         Some("end the key with ': ', or put a text over several lines in quotes")
-    } else if info.contains("flow") {
+    } else if message.contains("flow") {
         Some("close every bracket, put a comma between the items, and quote a text that holds one of ,[]{}?")
+    } else if message.contains("cannot start any token")
+        || message.contains("anchor")
+        || message.contains("alias")
+    {
+        Some("put the value in quotes")
+    } else if message.contains("quoted scalar") {
+        Some("close the quote; a quote inside is doubled ('it''s') or escaped (\"a \\\" b\")")
     } else {
         None
     }
