@@ -69,7 +69,7 @@ mod tests {
         for expected in
             [[0, 1, 2, 3], [3, 0, 0, 0], [0, 0, 0, 0], [2, 3, 0, 0], [1, 0, 3, 0], [0, 0, 0, 2], [0, 0, 1, 0]]
         {
-            assert!(seen.contains(&expected.to_vec()), "{expected:?} is not among {seen:?}");
+            assert!(seen.contains(expected.as_slice()), "{expected:?} is not among {seen:?}");
         }
     }
 

@@ -1,0 +1,3 @@
+//! Networks for text.
+
+pub mod language_modeling;

@@ -1,0 +1,6 @@
+//! The next token of each token: `tokens: i64[B, T]` in, `logits: f32[B, T, V]` out.
+
+mod block;
+mod gpt;
+
+pub use gpt::{Gpt, GptConfig};

@@ -1,0 +1,92 @@
+//! One transformer block: causal attention, then an MLP, each behind a layer norm and added to its input.
+
+use fulmen_base::Mode;
+use fulmen_torch::tch::Tensor;
+use fulmen_torch::tch::nn::Path;
+
+use super::layers::{LayerNorm, Linear};
+use super::{Activation, STDEV};
+
+/// What all blocks of a network share.
+#[derive(Debug)]
+pub(super) struct BlockShape {
+    pub(super) width: i64,
+    pub(super) heads: i64,
+    /// Deviation of the initial weights of the layers that add to the block's input.
+    pub(super) residual_stdev: f64,
+    pub(super) dropout: f64,
+    pub(super) activation: Activation,
+}
+
+#[derive(Debug)]
+pub(super) struct Block {
+    attention_norm: LayerNorm,
+    query_key_value: Linear,
+    attention_projection: Linear,
+    mlp_norm: LayerNorm,
+    mlp_expansion: Linear,
+    mlp_projection: Linear,
+    heads: i64,
+    dropout: f64,
+    activation: Activation,
+}
+
+impl Block {
+    pub(super) fn new(path: &Path<'_>, shape: &BlockShape) -> Self {
+        let &BlockShape { width, heads, residual_stdev, dropout, activation } = shape;
+        let (attention, mlp) = (path / "attn", path / "mlp");
+        Self {
+            attention_norm: LayerNorm::new(&(path / "ln_1"), width),
+            query_key_value: Linear::new(&(&attention / "c_attn"), width, 3 * width, STDEV),
+            attention_projection: Linear::new(&(&attention / "c_proj"), width, width, residual_stdev),
+            mlp_norm: LayerNorm::new(&(path / "ln_2"), width),
+            mlp_expansion: Linear::new(&(&mlp / "c_fc"), width, 4 * width, STDEV),
+            mlp_projection: Linear::new(&(&mlp / "c_proj"), 4 * width, width, residual_stdev),
+            heads,
+            dropout,
+            activation,
+        }
+    }
+
+    /// `[B, T, D] → [B, T, D]`.
+    pub(super) fn forward(&self, x_btd: &Tensor, mode: Mode) -> Tensor {
+        let x_btd = x_btd + self.attention(&self.attention_norm.forward(x_btd), mode);
+        let added_btd = self.mlp(&self.mlp_norm.forward(&x_btd), mode);
+        x_btd + added_btd
+    }
+
+    fn attention(&self, x_btd: &Tensor, mode: Mode) -> Tensor {
+        let (batch, time, width) = (x_btd.size()[0], x_btd.size()[1], x_btd.size()[2]);
+        let heads = |x_btd: Tensor| x_btd.view([batch, time, self.heads, width / self.heads]).transpose(1, 2);
+        let mut parts = self.query_key_value.forward(x_btd).split(width, 2).into_iter().map(heads);
+        let (Some(query), Some(key), Some(value)) = (parts.next(), parts.next(), parts.next()) else {
+            unreachable!("3 · width features split by width are three parts")
+        };
+        let dropout = if mode.is_train() { self.dropout } else { 0.0 };
+        let mixed_bhtd = Tensor::scaled_dot_product_attention(
+            &query,
+            &key,
+            &value,
+            None::<Tensor>,
+            dropout,
+            true,
+            None,
+            false,
+        );
+        let mixed_btd = mixed_bhtd.transpose(1, 2).reshape([batch, time, width]);
+        self.dropped(self.attention_projection.forward(&mixed_btd), mode)
+    }
+
+    fn mlp(&self, x_btd: &Tensor, mode: Mode) -> Tensor {
+        let approximate = match self.activation {
+            Activation::Gelu => "none",
+            Activation::GeluTanh => "tanh",
+        };
+        let expanded = self.mlp_expansion.forward(x_btd).gelu(approximate);
+        self.dropped(self.mlp_projection.forward(&expanded), mode)
+    }
+
+    fn dropped(&self, x: Tensor, mode: Mode) -> Tensor {
+        if self.dropout > 0.0 { x.dropout(self.dropout, mode.is_train()) } else { x }
+    }
+}

@@ -1,0 +1,5 @@
+//! Text to tokens.
+
+mod characters;
+
+pub use characters::{Characters, UnknownCharacter};

@@ -1,0 +1,3 @@
+//! Networks for time series.
+
+pub mod forecasting;

@@ -1,0 +1,5 @@
+//! The numbers to come: `series: f32[B, T, C]` in, `prediction: f32[B, O]` out.
+
+mod lstm;
+
+pub use lstm::{Lstm, LstmConfig};
