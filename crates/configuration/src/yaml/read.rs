@@ -1,9 +1,12 @@
 //! Text to tree: runs the YAML parser's events through the builder.
 
+use std::borrow::Cow;
+use std::io::BufRead;
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use libyaml_safer::{Encoding, EventData, Mark, Parser, ScalarStyle};
+use libyaml_safer::{Encoding, Event, EventData, Mark, Parser, ScalarStyle};
 
 use super::builder::Builder;
 use crate::error::{ConfigError, Result, fail};
@@ -50,13 +53,24 @@ pub fn document(text: &str, file: &Arc<str>) -> Result<Option<Node>> {
     let mut builder = Builder::new(file);
     let mut documents = 0;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (text, open_block) = with_final_break(text);
+    let text = &*text;
     let mut input = text.as_bytes();
     let mut parser = Parser::new();
     parser.set_encoding(Encoding::Utf8);
     parser.set_input_string(&mut input);
     let mut with_tabs = text.contains('\t').then(Vec::new);
-    for event in parser {
-        let event = event.map_err(|error| syntax_error(&error, text, file))?;
+    let mut reached = Mark::default();
+    while let Some(event) = next_event(&mut parser, reached, file)? {
+        let mut event = event.map_err(|error| syntax_error(&error, text, file))?;
+        reached = event.end_mark;
+        if let EventData::Scalar { style: ScalarStyle::Literal | ScalarStyle::Folded, value, .. } =
+            &mut event.data
+            && open_block.is_some_and(|last_line| event.end_mark.index > last_line)
+            && value.ends_with('\n')
+        {
+            value.pop();
+        }
         if let EventData::DocumentStart { .. } = event.data {
             documents += 1;
             if documents > 1 {
@@ -78,12 +92,36 @@ pub fn document(text: &str, file: &Arc<str>) -> Result<Option<Node>> {
     Ok(builder.finish())
 }
 
+/// The next event. The parser has a panic left, at a tag before a comma (`[!!str, a]`); it must end here.
+fn next_event<R: BufRead>(
+    parser: &mut Parser<R>,
+    reached: Mark,
+    file: &Arc<str>,
+) -> Result<Option<libyaml_safer::Result<Event>>> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| parser.next())).map_err(|_| {
+        fail!(Yaml, "a tag before a comma, or another text that the parser cannot read, after this place")
+            .at(position(file, reached))
+            .with_help("give the tag a value, or put the text in quotes")
+    })
+}
+
+/// The text with a line break at its end, which the parser cannot do without. Where the last line had none, a block
+/// of text that it belongs to must not gain one: the byte at which the line starts is then told.
+fn with_final_break(text: &str) -> (Cow<'_, str>, Option<u64>) {
+    if text.ends_with('\n') || text.is_empty() {
+        return (text.into(), None);
+    }
+    let start = text.rfind('\n').map_or(0, |at| at + 1);
+    let is_blank = text[start..].trim().is_empty();
+    (format!("{text}\n").into(), (!is_blank).then_some(start as u64))
+}
+
 /// A tab may stand in quotes, in a block of text and in a comment; elsewhere PyYAML refuses it. `spans` are the
 /// quoted texts and blocks.
 fn refuse_tabs(text: &str, spans: &[Range<u64>], file: &Arc<str>) -> Result<()> {
     let (mut line, mut column, mut comment, mut previous) = (1, 1, false, ' ');
     let mut spans = spans.iter().peekable();
-    for (index, c) in (0..).zip(text.chars()) {
+    for (index, c) in text.char_indices().map(|(index, c)| (index as u64, c)) {
         while spans.peek().is_some_and(|span| span.end <= index) {
             spans.next();
         }
@@ -219,6 +257,32 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_text_at_the_end_gains_no_line_break() {
+        for (text, value) in [
+            ("a: |\n  x", "x"),
+            ("a: |\n  x\n", "x\n"),
+            ("a: >+\n  x\n\n  y", "x\ny"),
+            ("a: |\n  x\n  ", "x\n"),
+        ] {
+            assert_eq!(read(text).unwrap().get("a").unwrap().as_str(), Some(value), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_closing_bracket_may_stand_at_the_start_of_a_line() {
+        assert_eq!(
+            read("a:\n  - b: [\n    1\n]\n").unwrap().select("a[0].b[0]").unwrap().value,
+            Value::Int(1)
+        );
+    }
+
+    #[test]
+    fn a_tab_stands_only_in_quotes_blocks_and_comments() {
+        assert!(read("a: 'é\tö' # c\td\nb: |\n  é\ty\n").is_ok());
+        assert_eq!(position_of(read("a: 1\nb:\t2\n").unwrap_err()), (2, 3));
+    }
+
+    #[test]
     fn bombs_are_errors() {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..9 {
@@ -228,6 +292,7 @@ mod tests {
         assert_eq!(read(&bomb).unwrap_err().kind(), "yaml");
         assert_eq!(read(&"[".repeat(100_000)).unwrap_err().kind(), "yaml");
         assert_eq!(read("a: &x [*x]\n").unwrap_err().kind(), "yaml");
+        assert_eq!(read("a: [!!str, b]\n").unwrap_err().kind(), "yaml");
     }
 
     #[test]
