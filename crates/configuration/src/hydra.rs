@@ -2,7 +2,7 @@
 
 mod schema;
 
-pub(crate) use schema::{conform, conform_at};
+pub(crate) use schema::{check_deletion, conform, conform_at};
 
 use std::sync::Arc;
 use std::sync::OnceLock;

@@ -29,7 +29,7 @@ fn apply_at(whole: &mut Node, item: &Override, origin: &Origin, resolvers: &Reso
     check_value(&value)?;
     let adds = item.kind != OverrideKind::Change;
     if key.starts_with("hydra.") {
-        hydra::conform_at(key, &mut value, adds)?;
+        hydra::conform_at(key, &mut value)?;
     }
     if item.kind == OverrideKind::Add && !value.is_container() && selected(whole, key, resolvers)?.is_some() {
         let plain = &item.text[1..];
@@ -95,6 +95,9 @@ fn delete_value(whole: &mut Node, item: &Override, origin: &Origin, resolvers: &
             )
             .with_help(format!("to delete it whatever it is, write ~{key}")));
         }
+    }
+    if key.starts_with("hydra.") {
+        hydra::check_deletion(key)?;
     }
     // The container may be reached through an interpolation; the key is then deleted where it really is.
     match real_key(whole, key, resolvers)? {

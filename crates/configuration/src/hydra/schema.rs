@@ -75,31 +75,37 @@ static HYDRA: Kind = Closed(&[
 
 /// Checks a `hydra` node, or a part of one that a config brings, and converts what has a type.
 pub(crate) fn conform(hydra: &mut Node) -> Result<()> {
-    check(hydra, &HYDRA, "hydra", false)
+    check(hydra, &HYDRA, "hydra")
 }
 
-/// Checks a value that an override puts at a key such as `hydra.run.dir`; `+` may add unknown keys.
-pub(crate) fn conform_at(key: &str, value: &mut Node, adds: bool) -> Result<()> {
-    let parts = split_key(key);
-    let mut kind = &HYDRA;
-    for part in &parts[1..] {
-        let found = match kind {
-            Closed(fields) | Open(fields) => {
-                fields.iter().find(|(name, _)| name == part).map(|(_, kind)| kind)
-            }
-            Dict(inner) | List(inner) => Some(*inner),
-            Optional(Dict(inner)) => Some(*inner),
-            _ => None,
-        };
-        match found {
-            Some(found) => kind = found,
-            None => return Ok(()),
-        }
+/// Checks a value that an override puts at a key such as `hydra.run.dir`.
+pub(crate) fn conform_at(key: &str, value: &mut Node) -> Result<()> {
+    match kind_at(&split_key(key)[1..]) {
+        Some(kind) => check(value, kind, key),
+        None => Ok(()),
     }
-    check(value, kind, key, adds)
 }
 
-fn check(node: &mut Node, kind: &Kind, path: &str, adds: bool) -> Result<()> {
+/// Refuses to delete what Hydra itself needs.
+pub(crate) fn check_deletion(key: &str) -> Result<()> {
+    let parts = split_key(key);
+    match kind_at(&parts[1..parts.len() - 1]) {
+        Some(Closed(_)) => Err(fail!(Type, "'{key}' belongs to Hydra's own settings and cannot be deleted")
+            .with_help(format!("set it instead: {key}=VALUE"))),
+        _ => Ok(()),
+    }
+}
+
+/// The kind of the value below `hydra`; `None` where nothing is known of it.
+fn kind_at(parts: &[String]) -> Option<&'static Kind> {
+    parts.iter().try_fold(&HYDRA, |kind, part| match kind {
+        Closed(fields) | Open(fields) => fields.iter().find(|(name, _)| name == part).map(|(_, kind)| kind),
+        Dict(inner) | List(inner) | Optional(Dict(inner)) => Some(*inner),
+        _ => None,
+    })
+}
+
+fn check(node: &mut Node, kind: &Kind, path: &str) -> Result<()> {
     if node.is_missing() || node.is_interpolation() || matches!(kind, Any) {
         return Ok(());
     }
@@ -109,7 +115,7 @@ fn check(node: &mut Node, kind: &Kind, path: &str, adds: bool) -> Result<()> {
     let origin = node.origin.clone();
     match (kind, &mut node.value) {
         (Optional(_), Value::Null) => Ok(()),
-        (Optional(inner), _) => check(node, inner, path, adds),
+        (Optional(inner), _) => check(node, inner, path),
         (Str, Value::Int(_) | Value::BigInt(_) | Value::Float(_) | Value::Bool(_)) => {
             node.value = str_node(node).into();
             Ok(())
@@ -143,20 +149,18 @@ fn check(node: &mut Node, kind: &Kind, path: &str, adds: bool) -> Result<()> {
             Ok(())
         }
         (Mode, _) => wrong(node, "RUN or MULTIRUN"),
-        (List(inner), Value::List(items)) => {
-            items.iter_mut().try_for_each(|item| check(item, inner, path, adds))
-        }
+        (List(inner), Value::List(items)) => items.iter_mut().try_for_each(|item| check(item, inner, path)),
         (List(_), _) => wrong(node, "a list"),
         (Dict(inner), Value::Map(map)) => {
-            map.iter_mut().try_for_each(|(key, item)| check(item, inner, &join_key(path, key, false), adds))
+            map.iter_mut().try_for_each(|(key, item)| check(item, inner, &join_key(path, key, false)))
         }
         (Closed(fields) | Open(fields), Value::Map(map)) => {
             for (key, item) in map.iter_mut() {
                 let full = join_key(path, key, false);
                 let field = fields.iter().find(|(name, _)| key.as_str() == Some(name));
                 match field {
-                    Some((_, kind)) => check(item, kind, &full, adds)?,
-                    None if adds || matches!(kind, Open(_)) => {}
+                    Some((_, kind)) => check(item, kind, &full)?,
+                    None if matches!(kind, Open(_)) => {}
                     None => {
                         let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
                         let error = fail!(UnknownKey, "no key '{full}': '{path}' has {}", names.join(", "));
