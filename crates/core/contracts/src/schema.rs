@@ -219,7 +219,6 @@ macro_rules! schema {
 
 #[cfg(test)]
 mod tests {
-    use crate::schema;
 
     #[test]
     fn a_fitting_pair_yields_the_sizes_of_the_names() {

@@ -140,7 +140,8 @@ impl<'a> Check<'a> {
         for name in
             schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
         {
-            if !fields.contains_key(name) && !(component && name == TARGET) {
+            let named = component && name == TARGET;
+            if !named && !fields.contains_key(name) {
                 self.problem(key, format!("the field '{name}' is missing"));
             }
         }
