@@ -136,6 +136,20 @@ impl Config {
         missing_keys(&self.root)
     }
 
+    /// The files that Hydra writes into a run's `.hydra` folder, by name: the configuration with its interpolations,
+    /// the `hydra` node, and the overrides of the task.
+    pub fn record(&self) -> [(&'static str, String); 3] {
+        let mut hydra = Map::new();
+        hydra.insert(Key::from("hydra"), self.hydra.clone());
+        let overrides =
+            self.hydra.select("overrides.task").cloned().unwrap_or_else(|| Node::builtin(Vec::new()));
+        [
+            ("config.yaml", self.to_yaml()),
+            ("hydra.yaml", yaml::to_yaml(&Node::builtin(hydra))),
+            ("overrides.yaml", yaml::to_yaml(&overrides)),
+        ]
+    }
+
     /// The resolvers that its interpolations call.
     pub fn resolvers(&self) -> &Resolvers {
         &self.resolvers

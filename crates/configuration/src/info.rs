@@ -29,7 +29,7 @@ pub enum Part {
 /// A package that does not exist, and with `resolve` an interpolation that cannot be resolved.
 pub fn show_config(config: &Config, part: Part, package: Option<&str>, resolve: bool) -> Result<String> {
     let shown = match part {
-        Part::Job => Config { root: config.root.clone(), ..config.clone() },
+        Part::Job => config.clone(),
         Part::Hydra => Config { root: hydra_only(config), ..config.clone() },
         Part::All => Config { root: config.whole(), ..config.clone() },
     };

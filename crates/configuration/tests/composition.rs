@@ -186,3 +186,16 @@ fn the_surroundings_of_a_job_follow_the_command_line() {
     let error = composer(&TREE).compose("config", &["hydra.job.chdir=maybe"]).unwrap_err();
     assert_eq!(error.kind(), "type");
 }
+
+#[test]
+fn the_record_of_a_run_is_what_hydra_writes() {
+    let config = compose(&["seed=5", "model=vit", "hydra.job.name=train"]);
+    let [(first, text), (_, hydra), (last, overrides)] = config.record();
+    assert_eq!((first, text), ("config.yaml", config.to_yaml()));
+    assert!(
+        hydra.starts_with("hydra:\n  run:\n    dir: outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}\n"),
+        "{hydra}"
+    );
+    assert!(hydra.contains("    name: train\n"), "{hydra}");
+    assert_eq!((last, overrides.as_str()), ("overrides.yaml", "- seed=5\n- model=vit\n"));
+}

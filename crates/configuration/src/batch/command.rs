@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::cases::resolvers;
 use super::texts;
 use crate::compose::{Composer, RunMode};
-use crate::error::{ConfigError, Result, fail};
+use crate::error::{Result, fail};
 use crate::info::{self, Part};
 use crate::source::{ConfigSource, SearchPath};
 
@@ -44,7 +44,7 @@ fn parse(args: &[String]) -> std::result::Result<Flags, String> {
     let mut args = args.iter().peekable();
     while let Some(arg) = args.next() {
         let (name, attached) = match arg.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+            Some((name, value)) if name.starts_with('-') => (name, Some(value.to_owned())),
             _ => (arg.as_str(), None),
         };
         let mut value =
@@ -53,7 +53,7 @@ fn parse(args: &[String]) -> std::result::Result<Flags, String> {
             "--config-name" | "-cn" => flags.config_name = Some(value()?),
             "--config-dir" | "-cd" => flags.config_dir = Some(value()?),
             "--config-path" | "-cp" => flags.config_path = Some(value()?),
-            "--cfg" | "-c" => flags.cfg = Some(value()?),
+            "--cfg" | "-c" => flags.cfg = Some(chosen(name, value()?, &["job", "hydra", "all"])?),
             "--package" | "-p" => flags.package = Some(value()?),
             "--info" | "-i" => {
                 let follows = args.peek().is_some_and(|next| !next.starts_with('-'));
@@ -69,6 +69,15 @@ fn parse(args: &[String]) -> std::result::Result<Flags, String> {
         }
     }
     Ok(flags)
+}
+
+/// The value of a flag that takes one of a few words.
+fn chosen(name: &str, given: String, choices: &[&str]) -> std::result::Result<String, String> {
+    if choices.contains(&&*given) {
+        Ok(given)
+    } else {
+        Err(format!("{name} takes one of {}", choices.join(", ")))
+    }
 }
 
 fn execute(case: &Json, flags: &Flags) -> Result<String> {
@@ -90,10 +99,9 @@ fn execute(case: &Json, flags: &Flags) -> Result<String> {
     }
     if let Some(part) = &flags.cfg {
         let part = match part.as_str() {
-            "job" => Part::Job,
             "hydra" => Part::Hydra,
             "all" => Part::All,
-            other => return Err(unknown_choice("--cfg", other)),
+            _ => Part::Job,
         };
         return info::show_config(&config, part, flags.package.as_deref(), flags.resolve);
     }
@@ -102,13 +110,8 @@ fn execute(case: &Json, flags: &Flags) -> Result<String> {
         Some("defaults") => Ok(info::defaults_list(&config)),
         Some("defaults-tree") => Ok(info::defaults_tree(&config)),
         Some("searchpath") => Ok(info::search_path(&config)),
-        Some("config" | "all") => Ok(info::everything(&config)),
-        Some(other) => Err(unknown_choice("--info", other)),
+        Some(_) => Ok(info::everything(&config)),
     }
-}
-
-fn unknown_choice(flag: &str, given: &str) -> ConfigError {
-    fail!(Value, "{flag} knows no '{given}'")
 }
 
 fn composer(case: &Json, flags: &Flags) -> Result<Composer> {
