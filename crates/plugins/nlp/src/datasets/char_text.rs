@@ -1,6 +1,5 @@
 //! A text whose characters are the tokens.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::blocks::{Blocks, spec};
+use crate::tokenizers::Characters;
 
 /// A text file in UTF-8 whose characters are the tokens. It is cut into blocks; the last part of the text is held out for
 /// validation.
@@ -50,14 +50,13 @@ fn build(config: &CharTextConfig, _: DatasetContext<'_>) -> Result<Box<dyn DataM
         let message = format!("{} is out of range: it must be at least 0 and less than 1", config.val_split);
         return Err(BuildError::setting("val_split", message));
     }
-    Ok(Box::new(CharText { config: config.clone(), characters: Vec::new(), tokens: Arc::default() }))
+    Ok(Box::new(CharText { config: config.clone(), characters: Characters::of(""), tokens: Arc::default() }))
 }
 
 #[derive(Debug)]
 struct CharText {
     config: CharTextConfig,
-    /// The vocabulary, sorted: a token is an index of it.
-    characters: Vec<char>,
+    characters: Characters,
     tokens: Arc<Vec<i64>>,
 }
 
@@ -77,8 +76,7 @@ impl DataModule for CharText {
     fn setup(&mut self) -> Result<()> {
         let file = &self.config.file;
         let text = read(file)?;
-        let characters: BTreeSet<char> = text.chars().collect();
-        self.characters = characters.into_iter().collect();
+        self.characters = Characters::of(&text);
         self.tokens = Arc::new(encode(&text, &self.characters, file)?);
         if self.dataset(Split::Train).is_none() {
             let message = format!(
@@ -92,8 +90,7 @@ impl DataModule for CharText {
     }
 
     fn spec(&self) -> DataSpec {
-        let names = self.characters.iter().map(char::to_string).collect();
-        spec(self.config.block_size.get(), Some(self.characters.len() as i64), Some(names))
+        spec(self.config.block_size.get(), Some(self.characters.len() as i64), Some(self.characters.names()))
     }
 
     fn dataset(&self, split: Split) -> Option<Arc<dyn Dataset>> {
@@ -143,20 +140,9 @@ fn read(file: &Path) -> Result<String> {
     Ok(text)
 }
 
-fn encode(text: &str, characters: &[char], file: &Path) -> Result<Vec<i64>> {
-    let mut line = 1;
-    text.chars()
-        .map(|character| {
-            let token = characters.binary_search(&character).map(|token| token as i64).map_err(|_| {
-                let message = format!(
-                    "line {line} has the character {character:?}, which the training text does not have"
-                );
-                Error::data(file, message)
-            });
-            line += usize::from(character == '\n');
-            token
-        })
-        .collect()
+fn encode(text: &str, characters: &Characters, file: &Path) -> Result<Vec<i64>> {
+    let tokens = characters.encode(text).map_err(|error| Error::data(file, error.to_string()))?;
+    Ok(tokens.into_iter().map(i64::from).collect())
 }
 
 #[cfg(test)]

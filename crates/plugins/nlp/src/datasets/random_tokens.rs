@@ -96,3 +96,36 @@ impl DataModule for RandomTokens {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fulmen_registry::registry;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tokens_come_from_the_seed_and_targets_are_the_next_ones() {
+        let open = |seed| {
+            let settings = json!({"_target_": "nlp.random_tokens", "vocab_size": 5, "block_size": 40, "samples": 9, "val_samples": 2});
+            let registry = registry().unwrap();
+            let mut module =
+                registry.build::<DatasetKind>(&settings, DatasetContext { registry, seed }).unwrap();
+            module.setup().unwrap();
+            module
+        };
+        let tensors = |seed| {
+            let batch = open(seed).dataset(Split::Train).unwrap().batch(&[8, 3], Address::root(0)).unwrap();
+            open(seed).spec().schema.unify(&batch.schema()).unwrap();
+            (batch.get("tokens").unwrap().shallow_clone(), batch.get("target").unwrap().shallow_clone())
+        };
+        let (tokens, target) = tensors(1);
+        assert_eq!(tokens.size(), [2, 40]);
+        assert!(tokens.narrow(1, 1, 39).equal(&target.narrow(1, 0, 39)));
+        assert_eq!((tokens.min().int64_value(&[]), tokens.max().int64_value(&[])), (0, 4));
+        assert!(tokens.equal(&tensors(1).0) && !tokens.equal(&tensors(2).0));
+        let module = open(1);
+        assert_eq!(module.dataset(Split::Validation).unwrap().len(), 2);
+        assert!(module.dataset(Split::Test).is_none());
+    }
+}

@@ -1,6 +1,5 @@
 //! The next token of each token: `tokens: i64[B, T]` in, `logits: f32[B, T, V]` out.
 
-mod block;
 mod gpt;
 
-pub use gpt::{Gpt, GptConfig};
+pub use gpt::{Activation, Gpt, GptConfig};

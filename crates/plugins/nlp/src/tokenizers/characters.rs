@@ -11,7 +11,9 @@ pub struct Characters {
 
 /// A character that the vocabulary lacks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: the character {character:?} is not among the {known} characters that were learnt from")]
+#[error(
+    "line {line}, column {column}: the character {character:?} is not among the {known} characters that were learnt from"
+)]
 pub struct UnknownCharacter {
     /// The character.
     pub character: char,

@@ -58,15 +58,14 @@ impl Block {
     fn attention(&self, x_btd: &Tensor, mode: Mode) -> Tensor {
         let (batch, time, width) = (x_btd.size()[0], x_btd.size()[1], x_btd.size()[2]);
         let heads = |x_btd: Tensor| x_btd.view([batch, time, self.heads, width / self.heads]).transpose(1, 2);
-        let mut parts = self.query_key_value.forward(x_btd).split(width, 2).into_iter().map(heads);
-        let (Some(query), Some(key), Some(value)) = (parts.next(), parts.next(), parts.next()) else {
-            unreachable!("3 · width features split by width are three parts")
-        };
+        // Queries, keys and values, each a view [B, heads, T, D / heads].
+        let parts: Vec<Tensor> =
+            self.query_key_value.forward(x_btd).split(width, 2).into_iter().map(heads).collect();
         let dropout = if mode.is_train() { self.dropout } else { 0.0 };
         let mixed_bhtd = Tensor::scaled_dot_product_attention(
-            &query,
-            &key,
-            &value,
+            &parts[0],
+            &parts[1],
+            &parts[2],
             None::<Tensor>,
             dropout,
             true,
@@ -74,7 +73,7 @@ impl Block {
             false,
         );
         let mixed_btd = mixed_bhtd.transpose(1, 2).reshape([batch, time, width]);
-        self.dropped(self.attention_projection.forward(&mixed_btd), mode)
+        dropped(self.attention_projection.forward(&mixed_btd), self.dropout, mode)
     }
 
     fn mlp(&self, x_btd: &Tensor, mode: Mode) -> Tensor {
@@ -83,10 +82,11 @@ impl Block {
             Activation::GeluTanh => "tanh",
         };
         let expanded = self.mlp_expansion.forward(x_btd).gelu(approximate);
-        self.dropped(self.mlp_projection.forward(&expanded), mode)
+        dropped(self.mlp_projection.forward(&expanded), self.dropout, mode)
     }
+}
 
-    fn dropped(&self, x: Tensor, mode: Mode) -> Tensor {
-        if self.dropout > 0.0 { x.dropout(self.dropout, mode.is_train()) } else { x }
-    }
+/// Dropout, and no work at all where it drops nothing.
+pub(super) fn dropped(x: Tensor, dropout: f64, mode: Mode) -> Tensor {
+    if dropout > 0.0 && mode.is_train() { x.dropout(dropout, true) } else { x }
 }
