@@ -1,8 +1,9 @@
-//! Sets of series: batches of `series: f32[B, T, C]` and `target: f32[B, O]`, what comes next.
+//! Sets of series: batches of `series: f32[B, T, C]` and `target: f32[B, O]`.
 
-mod csv_series;
+mod csv;
 mod random;
-mod windows;
+mod rows;
+mod table;
 
-pub use csv_series::CsvSeriesConfig;
+pub use csv::CsvConfig;
 pub use random::RandomSeriesConfig;

@@ -1,3 +1,3 @@
-//! Networks for time series.
+//! Networks for series.
 
 pub mod forecasting;

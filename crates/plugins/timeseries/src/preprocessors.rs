@@ -1,4 +1,4 @@
-//! What is done to series before a network sees them.
+//! Changes of series before a network sees them.
 
 mod standardize;
 

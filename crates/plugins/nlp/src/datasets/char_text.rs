@@ -197,7 +197,7 @@ mod tests {
         fs::write(&other, "ab\nz").unwrap();
         let message = text.predict_dataset(&other).unwrap_err().to_string();
         assert!(
-            message.contains("other.txt") && message.contains(r"line 1 has the character '\n'"),
+            message.contains("other.txt") && message.contains("line 1, column 3: the character"),
             "{message}"
         );
     }

@@ -1,32 +1,36 @@
 //! Random series: for benchmarks, and to try a pipeline out.
 
+use std::f64::consts::TAU;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fulmen_base::{Batch, DataModule, DataSpec, Dataset, DatasetContext, DatasetKind, Error, Result, Split};
-use fulmen_contracts::schema;
 use fulmen_registry::{BuildError, component};
-use fulmen_torch::tch::Tensor;
 use fulmen_utils::Address;
+use fulmen_utils::address::Draws;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Random series with random targets, made once in memory: for benchmarks, and to try a pipeline out.
+use super::rows::{gather, spec};
+
+/// Random series with random targets, of mean 0 and deviation 1, made once in memory: for benchmarks, and to try a pipeline
+/// out.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RandomSeriesConfig {
-    /// Steps a sample.
+    /// Steps of a sample.
     #[serde(default = "default_length")]
-    #[schemars(range(min = 1))]
-    pub length: usize,
-    /// Series beside each other.
-    #[serde(default = "default_channels")]
-    #[schemars(range(min = 1))]
-    pub channels: usize,
-    /// Numbers to predict.
-    #[serde(default = "default_channels")]
-    #[schemars(range(min = 1))]
-    pub outputs: usize,
+    #[schemars(extend("minimum" = 1))]
+    pub length: NonZeroUsize,
+    /// Values of a step.
+    #[serde(default = "seven")]
+    #[schemars(extend("minimum" = 1))]
+    pub channels: NonZeroUsize,
+    /// Numbers to forecast.
+    #[serde(default = "seven")]
+    #[schemars(extend("minimum" = 1))]
+    pub outputs: NonZeroUsize,
     /// Samples to learn from.
     #[serde(default = "default_samples")]
     pub samples: usize,
@@ -35,12 +39,12 @@ pub struct RandomSeriesConfig {
     pub val_samples: usize,
 }
 
-const fn default_length() -> usize {
-    96
+fn default_length() -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(95)
 }
 
-const fn default_channels() -> usize {
-    7
+fn seven() -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(6)
 }
 
 const fn default_samples() -> usize {
@@ -49,56 +53,79 @@ const fn default_samples() -> usize {
 
 component! { DatasetKind, "timeseries.random", RandomSeriesConfig => build }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of every factory")]
 fn build(
     config: &RandomSeriesConfig,
     context: DatasetContext<'_>,
 ) -> Result<Box<dyn DataModule>, BuildError> {
-    for (key, value) in
-        [("length", config.length), ("channels", config.channels), ("outputs", config.outputs)]
-    {
-        if value == 0 {
-            return Err(BuildError::setting(key, "0 is out of range: it must be at least 1"));
-        }
-    }
-    Ok(Box::new(RandomSeries { config: config.clone(), seed: context.seed, values: Arc::default() }))
+    let parts = [None, None];
+    Ok(Box::new(RandomSeries { config: config.clone(), seed: context.seed, parts }))
 }
 
 #[derive(Debug)]
 struct RandomSeries {
     config: RandomSeriesConfig,
     seed: u64,
-    values: Arc<Vec<f32>>,
+    /// For training, for validation.
+    parts: [Option<Arc<Samples>>; 2],
+}
+
+#[derive(Debug)]
+struct Samples {
+    /// `[samples, T, C]`.
+    series: Vec<f32>,
+    /// `[samples, O]`.
+    targets: Vec<f32>,
+    shape: [usize; 2],
+    outputs: usize,
+}
+
+impl Dataset for Samples {
+    fn len(&self) -> usize {
+        self.targets.len() / self.outputs
+    }
+
+    fn batch(&self, indices: &[usize], _: Address) -> Result<Batch> {
+        let size = self.shape[0] * self.shape[1];
+        let series = gather(&self.series, indices.iter().map(|index| index * size), &self.shape)?;
+        let target =
+            gather(&self.targets, indices.iter().map(|index| index * self.outputs), &[self.outputs])?;
+        Ok(Batch::new().with("series", series).with("target", target))
+    }
 }
 
 impl DataModule for RandomSeries {
     fn setup(&mut self) -> Result<()> {
         let RandomSeriesConfig { length, channels, outputs, samples, val_samples } = self.config;
-        let mut draws = Address::root(self.seed).named("random_series").draws();
-        let count = (samples + val_samples) * (length * channels + outputs);
-        // Uniform within ±√3: mean 0, deviation 1.
-        let draw = || ((draws.uniform() * 2.0 - 1.0) * 3.0_f64.sqrt()) as f32;
-        self.values = Arc::new(std::iter::repeat_with(draw).take(count).collect());
+        let shape = [length.get(), channels.get()];
+        let address = Address::root(self.seed).named("random_series");
+        let make = |(samples, part): (usize, u64)| {
+            let mut draws = address.at(part).draws();
+            (samples > 0).then(|| {
+                Arc::new(Samples {
+                    series: normal(&mut draws, samples * shape[0] * shape[1]),
+                    targets: normal(&mut draws, samples * outputs.get()),
+                    shape,
+                    outputs: outputs.get(),
+                })
+            })
+        };
+        self.parts = [(samples, 0), (val_samples, 1)].map(make);
         Ok(())
     }
 
     fn spec(&self) -> DataSpec {
-        let [length, channels, outputs] =
-            [self.config.length, self.config.channels, self.config.outputs].map(|size| size as i64);
-        let schema = schema! { series: f32["B", length, channels], target: f32["B", outputs] };
-        DataSpec { schema, num_classes: None, class_names: None }
+        let RandomSeriesConfig { length, channels, outputs, .. } = self.config;
+        spec(length.get(), channels.get(), outputs.get())
     }
 
     fn dataset(&self, split: Split) -> Option<Arc<dyn Dataset>> {
-        let RandomSeriesConfig { samples, val_samples, .. } = self.config;
-        let (first, count) = match split {
-            Split::Train => (0, samples),
-            Split::Validation => (samples, val_samples),
-            Split::Test => (0, 0),
+        let part = match split {
+            Split::Train => &self.parts[0],
+            Split::Validation => &self.parts[1],
+            Split::Test => &None,
         };
-        (count > 0).then(|| {
-            let part = RandomPart { config: self.config.clone(), values: self.values.clone(), first, count };
-            Arc::new(part) as Arc<dyn Dataset>
-        })
+        part.clone().map(|samples| samples as Arc<dyn Dataset>)
     }
 
     fn predict_dataset(&self, input: &Path) -> Result<(Arc<dyn Dataset>, Vec<PathBuf>)> {
@@ -109,33 +136,55 @@ impl DataModule for RandomSeries {
     }
 }
 
-/// Samples `first..first + count`: each its series, then its target.
-#[derive(Debug)]
-struct RandomPart {
-    config: RandomSeriesConfig,
-    values: Arc<Vec<f32>>,
-    first: usize,
-    count: usize,
+/// `count` draws from the standard normal distribution (Box and Muller 1958).
+fn normal(draws: &mut Draws, count: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(count + 1);
+    while values.len() < count {
+        // 1 − u lies in (0, 1], where the logarithm is finite.
+        let radius = (-2.0 * (1.0 - draws.uniform()).ln()).sqrt();
+        let (sin, cos) = (TAU * draws.uniform()).sin_cos();
+        values.extend([(radius * cos) as f32, (radius * sin) as f32]);
+    }
+    values.truncate(count);
+    values
 }
 
-impl Dataset for RandomPart {
-    fn len(&self) -> usize {
-        self.count
-    }
+#[cfg(test)]
+mod tests {
+    use fulmen_registry::registry;
+    use fulmen_torch::tch::Kind;
+    use serde_json::json;
 
-    fn batch(&self, indices: &[usize], _: Address) -> Result<Batch> {
-        let RandomSeriesConfig { length, channels, outputs, .. } = self.config;
-        let series_len = length * channels;
-        let (mut series, mut target) = (Vec::new(), Vec::new());
-        for &index in indices {
-            let start = (self.first + index) * (series_len + outputs);
-            series.extend_from_slice(&self.values[start..start + series_len]);
-            target.extend_from_slice(&self.values[start + series_len..start + series_len + outputs]);
-        }
-        let [batch, length, channels, outputs] =
-            [indices.len(), length, channels, outputs].map(|size| size as i64);
-        Ok(Batch::new()
-            .with("series", Tensor::f_from_slice(&series)?.f_view([batch, length, channels])?)
-            .with("target", Tensor::f_from_slice(&target)?.f_view([batch, outputs])?))
+    use super::*;
+
+    #[test]
+    fn values_are_standard_normal_and_come_from_the_seed() {
+        let open = |seed| {
+            let settings = json!({"_target_": "timeseries.random", "length": 5, "channels": 3, "outputs": 2, "samples": 400, "val_samples": 4});
+            let registry = registry().unwrap();
+            let mut module =
+                registry.build::<DatasetKind>(&settings, DatasetContext { registry, seed }).unwrap();
+            module.setup().unwrap();
+            module
+        };
+        let batch = |seed, split, indices: &[usize]| {
+            let module = open(seed);
+            let batch = module.dataset(split).unwrap().batch(indices, Address::root(0)).unwrap();
+            module.spec().schema.unify(&batch.schema()).unwrap();
+            batch
+        };
+        let all: Vec<usize> = (0..400).collect();
+        let whole = batch(1, Split::Train, &all);
+        let series = whole.get("series").unwrap();
+        assert_eq!(series.size(), [400, 5, 3]);
+        assert!(series.mean(Kind::Float).double_value(&[]).abs() < 0.05);
+        assert!((series.std(true).double_value(&[]) - 1.0).abs() < 0.05);
+        let some = batch(1, Split::Train, &[7, 2]);
+        assert!(some.get("series").unwrap().get(0).equal(&series.get(7)));
+        assert!(some.get("target").unwrap().get(1).equal(&whole.get("target").unwrap().get(2)));
+        let first = |seed, split| batch(seed, split, &[0]).get("series").unwrap().shallow_clone();
+        assert!(!first(2, Split::Train).equal(&first(1, Split::Train)));
+        assert!(!first(1, Split::Validation).equal(&first(1, Split::Train)));
+        assert!(open(1).dataset(Split::Test).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The numbers to come: `series: f32[B, T, C]` in, `prediction: f32[B, O]` out.
+//! What comes next: `series: f32[B, T, C]` in, `prediction: f32[B, O]` out.
 
 mod lstm;
 
