@@ -199,3 +199,10 @@ fn the_record_of_a_run_is_what_hydra_writes() {
     assert!(hydra.contains("    name: train\n"), "{hydra}");
     assert_eq!((last, overrides.as_str()), ("overrides.yaml", "- seed=5\n- model=vit\n"));
 }
+
+#[test]
+fn a_default_that_is_a_node_keeps_its_place() {
+    let composer = composer(&[("config", "a: {x: 1, y: '${.x}'}\nb: '${oc.select:nothing,${a}}'\n")]);
+    let config = composer.compose::<&str>("config", &[]).unwrap().resolve().unwrap();
+    assert_eq!(config.to_json()["b"], json!({"x": 1, "y": 1}));
+}

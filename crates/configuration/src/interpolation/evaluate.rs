@@ -201,7 +201,7 @@ impl<'a> Evaluator<'a> {
             Interpolation::Call { name, arguments } => {
                 let name = self.key_text(name, at, "the name of a resolver")?;
                 let arguments: Vec<_> =
-                    arguments.iter().map(|element| self.element(element, at)).collect::<Result<_>>()?;
+                    arguments.iter().map(|element| self.argument(element, at)).collect::<Result<_>>()?;
                 self.call(&name, &arguments, at)
             }
         }
@@ -224,6 +224,14 @@ impl<'a> Evaluator<'a> {
             }
         }
         Ok(text)
+    }
+
+    /// An argument; a node that it refers to keeps its place.
+    fn argument(&self, element: &Element, at: &Cursor<'a>) -> Result<Target<'a>> {
+        match element {
+            Element::Interpolation(inner) => self.interpolation(inner, at),
+            other => self.element(other, at).map(Target::Value),
+        }
     }
 
     pub(super) fn element(&self, element: &Element, at: &Cursor<'a>) -> Result<Node> {

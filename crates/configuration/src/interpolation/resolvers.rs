@@ -90,17 +90,19 @@ impl Resolvers {
 
 impl<'a> Evaluator<'a> {
     /// `${name:arguments}` at a place.
-    pub(super) fn call(&self, name: &str, arguments: &[Node], at: &Cursor<'a>) -> Result<Target<'a>> {
+    pub(super) fn call(&self, name: &str, arguments: &[Target<'a>], at: &Cursor<'a>) -> Result<Target<'a>> {
         let failed = |message: String| fail!(InterpolationFailed, "{name}: {message}");
         let finished = |value: Value| Ok(Target::Value(Node::new(value, at.node().origin.clone())));
         if let Some(function) = self.resolvers.functions.get(name) {
-            let call = Call { arguments, key: &at.full_key() };
+            let arguments: Vec<_> =
+                arguments.iter().map(|target| self.resolve_target(target)).collect::<Result<_>>()?;
+            let call = Call { arguments: &arguments, key: &at.full_key() };
             return finished(function(&call).map_err(failed)?);
         }
         match name {
             "oc.env" => finished(self.environment(count(name, arguments, 1..=2)?)?),
-            "oc.decode" => self.decode(count(name, arguments, 1..=1)?, at),
-            "oc.create" => match &count(name, arguments, 0..=1)?.first().map(|node| &node.value) {
+            "oc.decode" => self.decode(count(name, arguments, 1..=1)?[0].node(), at),
+            "oc.create" => match &count(name, arguments, 0..=1)?.first().map(|target| &target.node().value) {
                 None => Ok(self.made(Value::Map(Box::default()), name, at)),
                 Some(value @ (Value::Map(_) | Value::List(_))) => Ok(self.made((*value).clone(), name, at)),
                 Some(Value::Null) => finished(Value::Null),
@@ -112,18 +114,20 @@ impl<'a> Evaluator<'a> {
             },
             "oc.select" => {
                 let arguments = count(name, arguments, 1..=2)?;
-                match self.select_argument(name, &arguments[0], at, false)? {
+                match self.select_argument(name, arguments[0].node(), at, false)? {
                     Some(target) if !target.node().is_missing() => Ok(target),
-                    _ => finished(arguments.get(1).map_or(Value::Null, |node| node.value.clone())),
+                    _ => {
+                        arguments.get(1).map_or_else(|| finished(Value::Null), |default| Ok(default.clone()))
+                    }
                 }
             }
             "oc.deprecated" => self.deprecated(count(name, arguments, 1..=2)?, at),
             "oc.dict.keys" | "oc.dict.values" => {
-                self.keys_or_values(name, &count(name, arguments, 1..=1)?[0], at)
+                self.keys_or_values(name, count(name, arguments, 1..=1)?[0].node(), at)
             }
-            "hydra" => self.hydra(string(name, &count(name, arguments, 1..=1)?[0])?, at),
+            "hydra" => self.hydra(string(name, count(name, arguments, 1..=1)?[0].node())?, at),
             "now" => {
-                let format = string(name, &count(name, arguments, 1..=1)?[0])?;
+                let format = string(name, count(name, arguments, 1..=1)?[0].node())?;
                 finished(self.resolvers.time(format).unwrap_or_else(|| format.to_owned()).into())
             }
             _ => Err(self.unknown(name)),
@@ -141,12 +145,12 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn environment(&self, arguments: &[Node]) -> Result<Value> {
-        let name = string("oc.env", &arguments[0])?;
+    fn environment(&self, arguments: &[Target<'a>]) -> Result<Value> {
+        let name = string("oc.env", arguments[0].node())?;
         if let Some(value) = self.resolvers.variable(name) {
             return Ok(value.into());
         }
-        match arguments.get(1) {
+        match arguments.get(1).map(Target::node) {
             None => Err(fail!(InterpolationFailed, "oc.env: no environment variable '{name}'")
                 .with_help(format!("set it, or give a default: ${{oc.env:{name},DEFAULT}}"))),
             Some(default) if default.is_null() => Ok(Value::Null),
@@ -154,8 +158,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn decode(&self, arguments: &[Node], at: &Cursor<'a>) -> Result<Target<'a>> {
-        let argument = &arguments[0];
+    fn decode(&self, argument: &Node, at: &Cursor<'a>) -> Result<Target<'a>> {
         if argument.is_null() {
             return Ok(Target::Value(argument.clone()));
         }
@@ -179,18 +182,19 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn deprecated(&self, arguments: &[Node], at: &Cursor<'a>) -> Result<Target<'a>> {
+    fn deprecated(&self, arguments: &[Target<'a>], at: &Cursor<'a>) -> Result<Target<'a>> {
         let old = at.full_key();
-        let message = match arguments.get(1) {
+        let key = arguments[0].node();
+        let message = match arguments.get(1).map(Target::node) {
             Some(message) => string("oc.deprecated", message)?,
             None => "'$OLD_KEY' is deprecated. Change your code and config to use '$NEW_KEY'",
         };
-        let Some(target) = self.select_argument("oc.deprecated", &arguments[0], at, false)? else {
-            return Err(fail!(InterpolationFailed, "oc.deprecated: no key '{}'", str_node(&arguments[0])));
+        let Some(target) = self.select_argument("oc.deprecated", key, at, false)? else {
+            return Err(fail!(InterpolationFailed, "oc.deprecated: no key '{}'", str_node(key)));
         };
         let new = match &target {
             Target::Place(place) => place.full_key(),
-            Target::Value(_) => str_node(&arguments[0]),
+            Target::Value(_) => str_node(key),
         };
         let fill = |name: &str, value: &str, text: String| {
             text.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value)
@@ -235,11 +239,7 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-fn count<'n>(
-    name: &str,
-    arguments: &'n [Node],
-    allowed: std::ops::RangeInclusive<usize>,
-) -> Result<&'n [Node]> {
+fn count<'n, T>(name: &str, arguments: &'n [T], allowed: std::ops::RangeInclusive<usize>) -> Result<&'n [T]> {
     if allowed.contains(&arguments.len()) {
         return Ok(arguments);
     }

@@ -32,7 +32,8 @@ impl<'a> Evaluator<'a> {
                 return Err(fail!(InterpolationFailed, "'{part}' is no index of the list '{list}'"));
             }
             let Some(child) = cursor.child(part) else {
-                return Ok(Selected::NotFound { suggestion: suggestion(&cursor, part, &parts[index + 1..]) });
+                let suggestion = demand.then(|| suggestion(&cursor, part, &parts[index + 1..])).flatten();
+                return Ok(Selected::NotFound { suggestion });
             };
             if demand && child.node().is_missing() {
                 let full_key = child.full_key();
