@@ -54,6 +54,12 @@ impl Repository {
         others.map(|entry| entry.source.place()).collect::<Vec<_>>().join(", ")
     }
 
+    /// The roots that do not exist.
+    pub(crate) fn absent_sources(&self) -> Vec<String> {
+        let absent = self.entries().iter().filter(|entry| !entry.source.is_available());
+        absent.map(|entry| entry.source.place()).collect()
+    }
+
     pub(crate) fn group_exists(&self, group: &str) -> bool {
         self.entries().iter().any(|entry| entry.source.is_group(group))
     }

@@ -206,3 +206,13 @@ fn a_default_that_is_a_node_keeps_its_place() {
     let config = composer.compose::<&str>("config", &[]).unwrap().resolve().unwrap();
     assert_eq!(config.to_json()["b"], json!({"x": 1, "y": 1}));
 }
+
+#[test]
+fn a_folder_that_does_not_exist_is_named() {
+    let error =
+        Composer::new(SearchPath::folder("no/such/folder")).compose::<&str>("config", &[]).unwrap_err();
+    assert_eq!(
+        error.to_text(),
+        "no primary config 'config' in no/such/folder\n  help: there is no folder no/such/folder"
+    );
+}

@@ -331,6 +331,10 @@ impl Expansion<'_> {
             fail!(ConfigNotFound, "{place}no config '{path}' in {roots}")
         }
         .at(item.origin.clone());
+        let absent = self.repository.absent_sources();
+        if item.primary && !absent.is_empty() {
+            return error.with_help(format!("there is no folder {}", absent.join(" and no folder ")));
+        }
         let (group, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let options = self.repository.options(group);
         let prefix = if group.is_empty() { String::new() } else { format!("'{group}' ") };
