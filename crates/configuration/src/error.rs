@@ -142,9 +142,11 @@ impl ConfigError {
         self
     }
 
-    /// Sets the place.
+    /// Sets the place; what the composer itself wrote is none.
     pub(crate) fn at(mut self, origin: Origin) -> Self {
-        self.report_mut().origin = Some(origin);
+        if origin != Origin::Builtin {
+            self.report_mut().origin = Some(origin);
+        }
         self
     }
 
