@@ -68,7 +68,9 @@ struct Kept {
 }
 
 impl ModelCheckpoint {
-    fn look(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
+    /// Saves what is to be kept now. `measured` says that there has been a validation by now, so that a metric that is
+    /// not there is a mistake rather than a matter of time.
+    fn look(&mut self, context: &mut CallbackContext<'_>, measured: bool) -> Result<()> {
         let name = format!("epoch={}-step={}", context.state.epoch, context.state.global_step);
         if self.kept.last.as_deref() == Some(name.as_str()) {
             return Ok(());
@@ -78,6 +80,7 @@ impl ModelCheckpoint {
         let mut reason = "last".to_owned();
         let mut aliases = Vec::new();
         match monitor {
+            Some(monitor) if !measured && !context.metrics.contains_key(monitor) => {}
             Some(monitor) if wanted > 0 => {
                 let value = watched(monitor, context.metrics, "model_checkpoint")?;
                 let place = self.kept.best.iter().position(|(_, kept)| mode.is_better(value, *kept, 0.0));
@@ -119,7 +122,7 @@ impl Callback for ModelCheckpoint {
             Some(every)
                 if context.state.stepped && context.state.global_step.is_multiple_of(every.max(1)) =>
             {
-                self.look(context)
+                self.look(context, false)
             }
             _ => Ok(()),
         }
@@ -132,7 +135,7 @@ impl Callback for ModelCheckpoint {
         {
             return Ok(());
         }
-        self.look(context)
+        self.look(context, true)
     }
 
     fn state_dict(&self) -> Value {
@@ -184,6 +187,16 @@ mod tests {
         let third = &epoch(&mut callback, 2, 0.5)[0];
         assert_eq!(third.replaces, ["epoch=0-step=1", "epoch=1-step=2"]);
         assert_eq!(third.reason, "best val/loss 0.5000");
+    }
+
+    #[test]
+    fn before_the_first_validation_only_the_last_is_kept() {
+        let mut callback = checkpoint(1);
+        callback.config.every_n_train_steps = Some(2);
+        let mut hook = Hook::new([]);
+        (hook.state.global_step, hook.state.stepped) = (2, true);
+        callback.on_train_batch_end(&mut hook.context()).unwrap();
+        assert_eq!(hook.requests.checkpoints[0].aliases, ["last"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::harness::{Sandbox, text};
 #[test]
 fn runs_are_listed_shown_compared_and_deleted() {
     let sandbox = Sandbox::new();
-    let first = sandbox.train(&["model=mlp", "mlflow.run_name=first", "mlflow.tags={team: blue}"]);
+    let first = sandbox.train(&["model=mlp", "mlflow.run_name=first", "+mlflow.tags.team=blue"]);
     let second = sandbox.train(&["model=mlp", "mlflow.run_name=second", "optimizer.lr=0.01"]);
     let id = text(&first, "/run_id");
 

@@ -51,5 +51,5 @@ fn a_full_disk() {
 fn a_disk_that_may_not_be_written_to() {
     let sandbox = Sandbox::new();
     let Some(disk) = Disk::mount(&sandbox, "ro,size=1m") else { return };
-    train(&sandbox, &disk).refused(&["read-only"]);
+    train(&sandbox, &disk).refused(&["Read-only", "runs/fulmen.db"]);
 }
