@@ -8,7 +8,7 @@ use fulmen_base::loader::{DataLoader, DataLoaderConfig};
 use fulmen_base::{Dataset, DatasetContext, DatasetKind, Mode, ModelContext, ModelKind, Network, Split};
 use fulmen_registry::registry;
 use fulmen_torch::tch::nn::OptimizerConfig;
-use fulmen_torch::tch::{Device, Kind, manual_seed, nn, no_grad};
+use fulmen_torch::tch::{Device, Kind, manual_seed, nn, no_grad, set_num_threads};
 use fulmen_vision as _;
 use serde_json::json;
 
@@ -28,6 +28,8 @@ fn accuracy(network: &dyn Network, dataset: &Arc<dyn Dataset>) -> f64 {
 
 #[test]
 fn the_convnet_reads_98_of_100_digits_that_it_has_never_seen() {
+    // Threads that wait for each other on a busy machine would take ten times as long as one.
+    set_num_threads(1);
     let registry = registry().unwrap();
     let mut data = registry
         .build::<DatasetKind>(&json!({"_target_": "vision.digits"}), DatasetContext { registry, seed: 1 })
