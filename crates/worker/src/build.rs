@@ -8,15 +8,15 @@ use fulmen_base::model::named;
 use fulmen_base::tasks::TaskModel;
 use fulmen_base::trainer::Trainer;
 use fulmen_base::{
-    DataModule, DataSpec, DatasetContext, Error, Model, ModelContext, Optimizer, Progress, Result, Scheduler, TaskContext, config::RunConfig,
-    weights,
+    DataModule, DataSpec, DatasetContext, Error, Model, ModelContext, Optimizer, Progress, Result, Scheduler,
+    TaskContext, config::RunConfig, weights,
 };
 use fulmen_contracts::event::Level;
 use fulmen_contracts::{Command, RunSpec};
 use fulmen_registry::{BuildError, Registry};
 use fulmen_strategies::{SingleDevice, Strategy};
-use fulmen_torch::tch::{self, nn};
 use fulmen_torch::environment;
+use fulmen_torch::tch::{self, nn};
 use fulmen_utils::atomic::{self, WriteError};
 use fulmen_utils::text;
 
@@ -32,7 +32,11 @@ pub(crate) struct Run {
 pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop: StopSignal) -> Result<Run> {
     let config = RunConfig::read(&spec.config)?;
     settle(&config)?;
-    let device = config.trainer.accelerator.device().map_err(|error| Error::config("trainer.accelerator", error.to_string()))?;
+    let device = config
+        .trainer
+        .accelerator
+        .device()
+        .map_err(|error| Error::config("trainer.accelerator", error.to_string()))?;
     let strategy: Box<dyn Strategy> = Box::new(SingleDevice(device));
 
     let context = DatasetContext { registry, seed: config.seed };
@@ -45,7 +49,9 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
         .callbacks
         .iter()
         .filter_map(|(name, callback)| Some((name, callback.as_ref()?)))
-        .map(|(name, callback)| Ok((name.clone(), callback.build(registry, ()).map_err(at(&format!("callbacks.{name}")))?)))
+        .map(|(name, callback)| {
+            Ok((name.clone(), callback.build(registry, ()).map_err(at(&format!("callbacks.{name}")))?))
+        })
         .collect::<Result<_>>()?;
     let trainer = Trainer {
         config: config.trainer.clone(),
@@ -72,13 +78,20 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
     Ok(run)
 }
 
-/// Optimizer and schedule: only a run that trains needs them.
-pub(crate) fn optimization(run: &Run, registry: &Registry) -> Result<(Box<dyn Optimizer>, Option<Box<dyn Scheduler>>)> {
+/// What moves the parameters; only a run that trains needs it.
+pub(crate) struct Optimization {
+    pub(crate) optimizer: Box<dyn Optimizer>,
+    pub(crate) scheduler: Option<Box<dyn Scheduler>>,
+}
+
+/// Builds optimizer and schedule, for the parameters and the length of the run.
+pub(crate) fn optimization(run: &Run, registry: &Registry) -> Result<Optimization> {
     let parameters = fulmen_base::model::trainable(run.model.variables());
     let optimizer = run.config.optimizer.build(registry, &parameters).map_err(at("optimizer"))?;
     let length = run.trainer.length(run.data.as_ref())?;
-    let scheduler = run.config.scheduler.as_ref().map(|scheduler| scheduler.build(registry, length)).transpose();
-    Ok((optimizer, scheduler.map_err(at("scheduler"))?))
+    let scheduler =
+        run.config.scheduler.as_ref().map(|scheduler| scheduler.build(registry, length)).transpose();
+    Ok(Optimization { optimizer, scheduler: scheduler.map_err(at("scheduler"))? })
 }
 
 /// Settings of the process itself.
@@ -121,13 +134,18 @@ fn check_room(run: &Run) -> Result<()> {
     let trial = folder.join(".trial");
     atomic::write(&trial, b"room?")?;
     let _ = fs::remove_file(&trial);
-    let weights: u64 = named(run.model.variables()).iter().map(|(_, tensor)| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64).sum();
+    let weights: u64 = named(run.model.variables())
+        .iter()
+        .map(|(_, tensor)| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64)
+        .sum();
     // Weights and two averages of the optimizer, in a checkpoint that is there and one that is being written.
     let wanted = weights * 3 * 2;
     match atomic::free_bytes(&folder) {
         Some(free) if free < wanted => {
             let (free, wanted) = (text::bytes(free), text::bytes(wanted));
-            run.trainer.events.log(Level::Error, format!("{free} are free, checkpoints of this run need about {wanted}"));
+            run.trainer
+                .events
+                .log(Level::Error, format!("{free} are free, checkpoints of this run need about {wanted}"));
             Err(WriteError::Full { path: folder }.into())
         }
         _ => Ok(()),
@@ -137,5 +155,5 @@ fn check_room(run: &Run) -> Result<()> {
 /// Says where in the config the component stands.
 fn at(key: &str) -> impl FnOnce(BuildError) -> Error {
     let key = key.to_owned();
-    move |source| Error::Build { key, source }
+    move |source| Error::Build { key, source: Box::new(source) }
 }

@@ -63,7 +63,8 @@ pub fn catalog() -> Result<Catalog, &'static RegistryError> {
 
 fn print(value: &impl serde::Serialize) -> ExitCode {
     let mut out = io::stdout().lock();
-    let printed = serde_json::to_writer(&mut out, value).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"));
+    let printed =
+        serde_json::to_writer(&mut out, value).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"));
     if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -13,7 +13,7 @@ use fulmen_contracts::{CONTRACT_VERSION, Command, Event, ExitCode, RunSpec};
 use fulmen_registry::registry;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::build::{self, Run};
+use crate::build::{self, Optimization, Run};
 use crate::{environment, pipe};
 
 /// Runs what standard input asks for.
@@ -41,11 +41,16 @@ pub(crate) fn from_standard_input() -> ExitCode {
 
 fn read_spec() -> Result<RunSpec, String> {
     let mut text = String::new();
-    io::stdin().read_to_string(&mut text).map_err(|error| format!("no run specification on standard input: {error}"))?;
-    let spec: RunSpec = serde_json::from_str(&text).map_err(|error| format!("the run specification cannot be read: {error}"))?;
+    io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| format!("no run specification on standard input: {error}"))?;
+    let spec: RunSpec = serde_json::from_str(&text)
+        .map_err(|error| format!("the run specification cannot be read: {error}"))?;
     if spec.contract_version != CONTRACT_VERSION {
         let theirs = spec.contract_version;
-        return Err(format!("this worker speaks version {CONTRACT_VERSION} of the contract, the run was asked for in {theirs}: build both from one Fulmen"));
+        return Err(format!(
+            "this worker speaks version {CONTRACT_VERSION} of the contract, the run was asked for in {theirs}: build both from one Fulmen"
+        ));
     }
     Ok(spec)
 }
@@ -70,15 +75,22 @@ fn conduct(spec: &RunSpec, events: &EventSink, stop: &StopSignal) -> Outcome {
     events.send(Event::Started { environment: environment::of_run() });
     match &spec.command {
         Command::Train => train(&mut run, spec, checkpoint.as_ref()),
-        Command::Validate => outcome(run.trainer.validate(&mut run.model, run.data.as_ref()).map(|_| "validated".to_owned()), stop),
-        Command::Test => outcome(run.trainer.test(&mut run.model, run.data.as_ref()).map(|_| "tested".to_owned()), stop),
+        Command::Validate => outcome(
+            run.trainer.validate(&mut run.model, run.data.as_ref()).map(|_| "validated".to_owned()),
+            stop,
+        ),
+        Command::Test => {
+            outcome(run.trainer.test(&mut run.model, run.data.as_ref()).map(|_| "tested".to_owned()), stop)
+        }
         Command::Predict { input } => predict(&mut run, input),
     }
 }
 
 fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outcome {
-    let built = registry().map_err(|error| Error::config("", error.to_string())).and_then(|registry| build::optimization(run, registry));
-    let (mut optimizer, scheduler) = match built {
+    let built = registry()
+        .map_err(|error| Error::config("", error.to_string()))
+        .and_then(|registry| build::optimization(run, registry));
+    let Optimization { mut optimizer, scheduler } = match built {
         Ok(built) => built,
         Err(error) => return bad_input(&error),
     };
@@ -102,7 +114,9 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
     };
     if fitted.interrupted {
         let name = std::fs::read_link(checkpoint_folder(&spec.folder).join("last")).ok();
-        return Outcome::Interrupted { checkpoint: name.map(|name| format!("checkpoints/{}", name.display())) };
+        return Outcome::Interrupted {
+            checkpoint: name.map(|name| format!("checkpoints/{}", name.display())),
+        };
     }
     // Tested is what would be deployed: the best checkpoint, where there is one.
     let best = checkpoint_folder(&spec.folder).join("best");
@@ -126,7 +140,9 @@ fn predict(run: &mut Run, input: &Path) -> Outcome {
         Err(error) => return bad_input(&error),
     };
     let events = run.trainer.events.clone();
-    let predicted = run.trainer.predict(&mut run.model, dataset, &files, |record| events.send(Event::Prediction { record }));
+    let predicted = run
+        .trainer
+        .predict(&mut run.model, dataset, &files, |record| events.send(Event::Prediction { record }));
     match predicted {
         // A file of the user's that cannot be read is found only here.
         Err(error @ Error::Data { .. }) => bad_input(&error),

@@ -28,7 +28,7 @@ pub enum Error {
         /// The config key of the component.
         key: String,
         /// Why.
-        source: BuildError,
+        source: Box<BuildError>,
     },
     /// A file of the user's that cannot be read as what it should be.
     #[error("{}: {message}", .path.display())]
@@ -44,7 +44,7 @@ pub enum Error {
         /// Which two.
         between: String,
         /// What differs.
-        source: SchemaError,
+        source: Box<SchemaError>,
     },
     /// A tensor that a component needs is not in the batch.
     #[error("there is no tensor '{name}' here; there are {known}")]

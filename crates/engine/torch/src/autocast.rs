@@ -21,8 +21,8 @@ impl Autocast {
     /// # Errors
     /// When libtorch refuses.
     pub fn bf16(device: Device) -> Result<Self, TorchError> {
-        // SAFETY: takes numbers, touches the thread's own state.
         let cuda = device.is_cuda();
+        // SAFETY: takes numbers, touches the thread's own state.
         check(unsafe { sys::ft_autocast(1, cuda.into(), BF16) })?;
         Ok(Self { cuda, thread: PhantomData })
     }

@@ -25,7 +25,9 @@ use crate::error::CliError;
 pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn TrackingStore>, CliError> {
     let key = "mlflow.tracking_uri";
     let uri = match config.value(key)? {
-        Some(node) if !node.is_null() => fulmen_configuration::to_json(&node).as_str().map(str::to_owned).unwrap_or_default(),
+        Some(node) if !node.is_null() => {
+            fulmen_configuration::to_json(&node).as_str().map(str::to_owned).unwrap_or_default()
+        }
         _ => "sqlite:///runs/fulmen.db".to_owned(),
     };
     fulmen_tracking::open(&uri).map_err(|error| {

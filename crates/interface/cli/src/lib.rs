@@ -28,7 +28,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to standard output and are no mistake; the rest is bad input.
             let _ = error.print();
-            return if error.use_stderr() { fulmen_contracts::ExitCode::BadInput.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                fulmen_contracts::ExitCode::BadInput.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match run(arguments) {

@@ -26,7 +26,11 @@ pub fn experiments(store: &dyn TrackingStore) -> Result<Vec<Experiment>, Trackin
 ///
 /// # Errors
 /// When the filter or the order cannot be read, or the store does not answer.
-pub fn search_runs(store: &dyn TrackingStore, mut search: SearchRuns, limit: usize) -> Result<Vec<Run>, TrackingError> {
+pub fn search_runs(
+    store: &dyn TrackingStore,
+    mut search: SearchRuns,
+    limit: usize,
+) -> Result<Vec<Run>, TrackingError> {
     let mut all = Vec::new();
     loop {
         let page = store.search_runs(&search)?;
@@ -62,7 +66,10 @@ pub fn find_run(store: &dyn TrackingStore, wanted: &str) -> Result<Run, ManagerE
         }
         many => {
             let ids: Vec<_> = found.iter().map(|run| run.info.run_id.as_str()).collect();
-            Err(ManagerError::NoRun(format!("{many} runs go by '{wanted}': give more of the id; they are {}", ids.join(", "))))
+            Err(ManagerError::NoRun(format!(
+                "{many} runs go by '{wanted}': give more of the id; they are {}",
+                ids.join(", ")
+            )))
         }
     }
 }

@@ -17,7 +17,10 @@ fn flatten(key: String, value: &Value, params: &mut Vec<Param>) {
             fields.iter().for_each(|(name, value)| flatten(below(name), value, params));
         }
         Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
-            items.iter().enumerate().for_each(|(index, item)| flatten(below(&index.to_string()), item, params));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, item)| flatten(below(&index.to_string()), item, params));
         }
         leaf => {
             let text = leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned);
@@ -32,8 +35,12 @@ mod tests {
 
     #[test]
     fn each_leaf_is_a_param_under_its_dotted_key() {
-        let config = json!({"model": {"depth": 18, "hidden": [1, 2]}, "t": [{"a": null}], "name": "x", "none": {}});
-        let params: Vec<_> = super::params(&config).into_iter().map(|param| format!("{}={}", param.key, param.value)).collect();
+        let config =
+            json!({"model": {"depth": 18, "hidden": [1, 2]}, "t": [{"a": null}], "name": "x", "none": {}});
+        let params: Vec<_> = super::params(&config)
+            .into_iter()
+            .map(|param| format!("{}={}", param.key, param.value))
+            .collect();
         assert_eq!(params, ["model.depth=18", "model.hidden=[1,2]", "t.0.a=null", "name=x", "none={}"]);
     }
 }

@@ -30,7 +30,10 @@ impl RunFolder {
         let path = uri.strip_prefix("file://").unwrap_or(uri);
         match Path::new(path).parent() {
             Some(folder) if !path.contains("://") => Ok(Self(folder.to_path_buf())),
-            _ => Err(ManagerError::NoCheckpoint(format!("run {} keeps its artifacts at {uri}, which is not a folder here", run.run_id))),
+            _ => Err(ManagerError::NoCheckpoint(format!(
+                "run {} keeps its artifacts at {uri}, which is not a folder here",
+                run.run_id
+            ))),
         }
     }
 
@@ -70,12 +73,18 @@ impl RunFolder {
             return Ok(fs::canonicalize(&path).unwrap_or(path));
         }
         let mut known: Vec<_> = fs::read_dir(&folder)
-            .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+            .map(|entries| {
+                entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+            })
             .unwrap_or_default();
         known.retain(|name: &String| !name.starts_with('.'));
         known.sort();
-        let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
-        Err(ManagerError::NoCheckpoint(format!("the run in {} has no checkpoint '{name}': {known}", self.0.display())))
+        let known =
+            if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+        Err(ManagerError::NoCheckpoint(format!(
+            "the run in {} has no checkpoint '{name}': {known}",
+            self.0.display()
+        )))
     }
 
     /// Removes the folder and all that is in it. That it is gone already is no error.
@@ -84,7 +93,9 @@ impl RunFolder {
     /// When a part of it may not be removed.
     pub fn remove(&self) -> Result<(), ManagerError> {
         match fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(atomic::WriteError::new(&self.0, error).into()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(atomic::WriteError::new(&self.0, error).into())
+            }
             _ => Ok(()),
         }
     }

@@ -62,7 +62,12 @@ impl Manager {
     ///
     /// # Errors
     /// When the store, the run's folder or the worker cannot be used.
-    pub fn train(&self, launch: &Launch, interrupts: &Interrupts, mut take: impl FnMut(&Event, &Run)) -> Result<Report, ManagerError> {
+    pub fn train(
+        &self,
+        launch: &Launch,
+        interrupts: &Interrupts,
+        mut take: impl FnMut(&Event, &Run),
+    ) -> Result<Report, ManagerError> {
         let run = match &launch.resume {
             Some(run) => run.clone(),
             None => self.create(launch)?,
@@ -127,7 +132,9 @@ impl Manager {
             resume: false,
             config,
         };
-        let ended = worker.start(&spec, &scratch.log()).and_then(|child| follow(worker, child, &scratch, interrupts, take));
+        let ended = worker
+            .start(&spec, &scratch.log())
+            .and_then(|child| follow(worker, child, &scratch, interrupts, take));
         // A scratch folder that stays is swept with the rest of the temporary folder.
         let _ = fs::remove_dir_all(scratch.path());
         ended
@@ -137,7 +144,9 @@ impl Manager {
         let name = &launch.experiment_name;
         let experiment = match self.store.experiment_by_name(name)? {
             Some(experiment) => experiment,
-            None => self.store.create_experiment(&NewExperiment { name: name.clone(), ..NewExperiment::default() })?,
+            None => self
+                .store
+                .create_experiment(&NewExperiment { name: name.clone(), ..NewExperiment::default() })?,
         };
         let tags = [Tag::new("mlflow.source.name", "fulmen"), Tag::new("mlflow.source.type", "LOCAL")];
         Ok(self.store.create_run(&NewRun {
@@ -149,7 +158,12 @@ impl Manager {
         })?)
     }
 
-    fn begin(&self, launch: &Launch, run: &Run, folder: &RunFolder) -> Result<(RunSpec, RunRecorder), ManagerError> {
+    fn begin(
+        &self,
+        launch: &Launch,
+        run: &Run,
+        folder: &RunFolder,
+    ) -> Result<(RunSpec, RunRecorder), ManagerError> {
         let resume = launch.resume.is_some();
         folder.create(if resume { &[] } else { &launch.files })?;
         let checkpoint = resume.then(|| folder.checkpoint("last")).transpose()?;

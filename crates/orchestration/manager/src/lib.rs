@@ -7,15 +7,15 @@
 mod error;
 mod find;
 mod flatten;
-mod follow;
 mod folder;
+mod follow;
 mod launch;
 mod record;
 mod worker;
 
 pub use error::ManagerError;
 pub use find::{experiments, find_run, search_runs};
-pub use follow::{Ended, Interrupts};
 pub use folder::RunFolder;
+pub use follow::{Ended, Interrupts};
 pub use launch::{Launch, Manager, Report};
 pub use worker::Worker;

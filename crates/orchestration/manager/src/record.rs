@@ -26,7 +26,10 @@ pub(crate) fn record(recorder: &RunRecorder, event: &Event) -> Result<(), Tracki
             recorder.log_metrics(&metrics)
         }
         Event::Started { environment } => {
-            let tags: Vec<_> = environment.iter().map(|(name, value)| Tag::new(format!("fulmen.environment.{name}"), value)).collect();
+            let tags: Vec<_> = environment
+                .iter()
+                .map(|(name, value)| Tag::new(format!("fulmen.environment.{name}"), value))
+                .collect();
             recorder.set_tags(&tags)
         }
         Event::ModelSummary { name, trainable, .. } => recorder.set_tags(&[
@@ -43,6 +46,8 @@ pub(crate) fn status(ended: &Ended) -> RunStatus {
     match ended {
         Ended::Said(Outcome::Completed { .. }) => RunStatus::Finished,
         Ended::Said(Outcome::Interrupted { .. }) => RunStatus::Killed,
-        Ended::Said(Outcome::BadInput { .. } | Outcome::Failed { .. }) | Ended::Crashed { .. } => RunStatus::Failed,
+        Ended::Said(Outcome::BadInput { .. } | Outcome::Failed { .. }) | Ended::Crashed { .. } => {
+            RunStatus::Failed
+        }
     }
 }

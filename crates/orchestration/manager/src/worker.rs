@@ -42,7 +42,9 @@ impl Worker {
     /// When the program does not answer, or speaks another version of the contract.
     pub fn catalog(&self) -> Result<Catalog, ManagerError> {
         let kept = self.cache_file();
-        if let Some(catalog) = kept.as_deref().and_then(|path| fs::read(path).ok()).and_then(|text| self.read(&text).ok()) {
+        if let Some(catalog) =
+            kept.as_deref().and_then(|path| fs::read(path).ok()).and_then(|text| self.read(&text).ok())
+        {
             return Ok(catalog);
         }
         let text = self.ask("catalog")?;
@@ -66,7 +68,11 @@ impl Worker {
 
     /// Starts a run, in a process group of its own: a Ctrl-C at the terminal reaches the manager, which passes it on.
     pub(crate) fn start(&self, spec: &RunSpec, log: &Path) -> Result<Child, ManagerError> {
-        let log_file = File::options().create(true).append(true).open(log).map_err(|error| WriteError::new(log, error))?;
+        let log_file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(|error| WriteError::new(log, error))?;
         let mut child = Command::new(&self.0)
             .arg("run")
             .stdin(Stdio::piped())
@@ -75,7 +81,8 @@ impl Worker {
             .process_group(0)
             .spawn()
             .map_err(|error| self.failure(format!("cannot be started: {error}")))?;
-        let text = serde_json::to_vec(spec).map_err(|error| self.failure(format!("cannot be told its run: {error}")))?;
+        let text = serde_json::to_vec(spec)
+            .map_err(|error| self.failure(format!("cannot be told its run: {error}")))?;
         if let Some(mut stdin) = child.stdin.take() {
             // A worker that ends before it has read this says why in its log and by its exit code.
             let _ = stdin.write_all(&text);
@@ -97,8 +104,8 @@ impl Worker {
     }
 
     fn read(&self, text: &[u8]) -> Result<Catalog, ManagerError> {
-        let catalog: Catalog =
-            serde_json::from_slice(text).map_err(|error| self.failure(format!("answered no catalog: {error}")))?;
+        let catalog: Catalog = serde_json::from_slice(text)
+            .map_err(|error| self.failure(format!("answered no catalog: {error}")))?;
         if catalog.contract_version != CONTRACT_VERSION {
             let theirs = catalog.contract_version;
             return Err(self.failure(format!("speaks version {theirs} of the contract, this program {CONTRACT_VERSION}: build both from one Fulmen")));

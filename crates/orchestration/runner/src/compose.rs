@@ -70,10 +70,17 @@ impl Composed {
     /// # Errors
     /// When an interpolation in the `hydra` node cannot be shown.
     pub fn files(&self) -> Result<Vec<(String, String)>, ConfigError> {
-        let overrides = self.overrides.iter().map(|text| format!("- {}\n", serde_json::Value::from(text.as_str()))).collect::<String>();
+        let overrides = self
+            .overrides
+            .iter()
+            .map(|text| format!("- {}\n", serde_json::Value::from(text.as_str())))
+            .collect::<String>();
         Ok(vec![
             (".hydra/config.yaml".to_owned(), self.config.to_yaml()),
-            (".hydra/overrides.yaml".to_owned(), if overrides.is_empty() { "[]\n".to_owned() } else { overrides }),
+            (
+                ".hydra/overrides.yaml".to_owned(),
+                if overrides.is_empty() { "[]\n".to_owned() } else { overrides },
+            ),
             (".hydra/hydra.yaml".to_owned(), info::show_config(&self.config, Part::Hydra, None, false)?),
         ])
     }

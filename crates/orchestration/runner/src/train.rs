@@ -8,9 +8,9 @@ use fulmen_manager::{Ended, Interrupts, Launch, Manager, Report, RunFolder, Work
 use fulmen_tracking::{Run, Tag, TrackingStore};
 use serde_json::Value;
 
+use crate::RunnerError;
 use crate::compose::{Composed, saved};
 use crate::problem::{ConfigProblem, Problems, check};
-use crate::RunnerError;
 
 /// What a run needs beside its configuration.
 #[derive(Debug)]
@@ -29,10 +29,15 @@ pub struct Job<'a> {
 ///
 /// # Errors
 /// When the configuration does not fit, the worker refuses it, or the run could not be started.
-pub fn launch(job: &Job<'_>, composed: &Composed, take: impl FnMut(&Event, &Run)) -> Result<Report, RunnerError> {
+pub fn launch(
+    job: &Job<'_>,
+    composed: &Composed,
+    take: impl FnMut(&Event, &Run),
+) -> Result<Report, RunnerError> {
     check(&composed.resolved, job.catalog)?;
     let config = composed.resolved.to_json();
-    let text = |key: &str| config.pointer(&format!("/mlflow/{key}")).and_then(Value::as_str).map(str::to_owned);
+    let text =
+        |key: &str| config.pointer(&format!("/mlflow/{key}")).and_then(Value::as_str).map(str::to_owned);
     let tags = config.pointer("/mlflow/tags").and_then(Value::as_object).into_iter().flatten();
     let launch = Launch {
         experiment_name: text("experiment_name").unwrap_or_else(|| "Default".to_owned()),
@@ -49,7 +54,12 @@ pub fn launch(job: &Job<'_>, composed: &Composed, take: impl FnMut(&Event, &Run)
 ///
 /// # Errors
 /// As [`launch`], and when the run has no checkpoint.
-pub fn resume(job: &Job<'_>, run_to_resume: &Run, overrides: &[String], take: impl FnMut(&Event, &Run)) -> Result<Report, RunnerError> {
+pub fn resume(
+    job: &Job<'_>,
+    run_to_resume: &Run,
+    overrides: &[String],
+    take: impl FnMut(&Event, &Run),
+) -> Result<Report, RunnerError> {
     let folder = RunFolder::of(&run_to_resume.info)?;
     let composed = saved(&folder, overrides)?;
     check(&composed.resolved, job.catalog)?;
@@ -65,7 +75,12 @@ pub fn resume(job: &Job<'_>, run_to_resume: &Run, overrides: &[String], take: im
     run(job, &composed, &launch, take)
 }
 
-fn run(job: &Job<'_>, composed: &Composed, launch: &Launch, take: impl FnMut(&Event, &Run)) -> Result<Report, RunnerError> {
+fn run(
+    job: &Job<'_>,
+    composed: &Composed,
+    launch: &Launch,
+    take: impl FnMut(&Event, &Run),
+) -> Result<Report, RunnerError> {
     let manager = Manager { worker: job.worker.clone(), store: job.store.clone() };
     let report = manager.train(launch, job.interrupts, take)?;
     refusal(composed, &report.ended)?;
@@ -75,9 +90,11 @@ fn run(job: &Job<'_>, composed: &Composed, launch: &Launch, take: impl FnMut(&Ev
 /// What the worker refused, placed in the configuration.
 pub(crate) fn refusal(composed: &Composed, ended: &Ended) -> Result<(), Problems> {
     match ended {
-        Ended::Said(Outcome::BadInput { message, key }) => {
-            Err(Problems(vec![ConfigProblem::placed(&composed.resolved, key.as_deref().unwrap_or_default(), message)]))
-        }
+        Ended::Said(Outcome::BadInput { message, key }) => Err(Problems(vec![ConfigProblem::placed(
+            &composed.resolved,
+            key.as_deref().unwrap_or_default(),
+            message,
+        )])),
         _ => Ok(()),
     }
 }

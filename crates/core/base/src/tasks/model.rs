@@ -33,10 +33,10 @@ impl TaskModel {
     /// # Errors
     /// When the network does not give what the task asks for.
     pub fn new(variables: nn::VarStore, network: Box<dyn Network>, task: Box<dyn Task>) -> Result<Self> {
-        network
-            .outputs()
-            .unify(&task.outputs())
-            .map_err(|source| Error::Contract { between: "model and task".to_owned(), source })?;
+        network.outputs().unify(&task.outputs()).map_err(|source| Error::Contract {
+            between: "model and task".to_owned(),
+            source: Box::new(source),
+        })?;
         Ok(Self { variables, network, task, stages: BTreeMap::new() })
     }
 
@@ -47,7 +47,7 @@ impl TaskModel {
     pub fn check(&self, promised: &fulmen_contracts::Schema) -> Result<()> {
         let misfit = |between: &str| {
             let between = between.to_owned();
-            move |source| Error::Contract { between, source }
+            move |source| Error::Contract { between, source: Box::new(source) }
         };
         promised.unify(&self.network.inputs()).map_err(misfit("dataset and model"))?;
         promised.unify(&self.task.targets()).map_err(misfit("dataset and task"))?;

@@ -23,9 +23,13 @@ pub(crate) fn run(shell: Shell) -> Result<ExitCode, CliError> {
 
 /// What an override that begins so could be.
 pub(crate) fn overrides(begun: &OsStr) -> Vec<CompletionCandidate> {
-    let source = SourceArguments { config_dir: std::env::var_os("FULMEN_CONFIG_DIR").map(Into::into), config_name: "config".to_owned() };
+    let source = SourceArguments {
+        config_dir: std::env::var_os("FULMEN_CONFIG_DIR").map(Into::into),
+        config_name: "config".to_owned(),
+    };
     let Ok(source) = embedded::source(&source) else { return Vec::new() };
     let word = begun.to_string_lossy();
-    let found = fulmen_configuration::info::complete(&source.composer(), Some(&source.config_name), &[], &word);
+    let found =
+        fulmen_configuration::info::complete(&source.composer(), Some(&source.config_name), &[], &word);
     found.unwrap_or_default().into_iter().map(CompletionCandidate::new).collect()
 }

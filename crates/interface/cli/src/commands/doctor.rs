@@ -67,7 +67,14 @@ fn finding(name: &'static str, grade: Grade, found: impl Into<String>, advice: O
 fn worker() -> Vec<Finding> {
     let worker = match Worker::find() {
         Ok(worker) => worker,
-        Err(error) => return vec![finding("worker", Grade::Broken, error.to_string(), Some("make setup && cargo build --release -p fulmen-worker"))],
+        Err(error) => {
+            return vec![finding(
+                "worker",
+                Grade::Broken,
+                error.to_string(),
+                Some("make setup && cargo build --release -p fulmen-worker"),
+            )];
+        }
     };
     let environment = match worker.environment() {
         Ok(environment) => environment,
@@ -77,18 +84,34 @@ fn worker() -> Vec<Finding> {
         }
     };
     let value = |name: &str| environment.get(name).and_then(|value| value.as_str()).unwrap_or("?").to_owned();
-    let components = worker.catalog().map_or_else(|error| error.to_string(), |catalog| format!("{} components", catalog.components.len()));
+    let components = worker
+        .catalog()
+        .map_or_else(|error| error.to_string(), |catalog| format!("{} components", catalog.components.len()));
     let cuda = value("cuda");
     let gpu = if cuda.ends_with("device(s)") {
         finding("gpu", Grade::Good, cuda, None)
     } else {
         let driver = Path::new("/proc/driver/nvidia/version").exists();
-        let advice = if driver { "an NVIDIA driver is here: run `make setup` again, so that libtorch gets its CUDA libraries" } else { "runs use the CPU" };
+        let advice = if driver {
+            "an NVIDIA driver is here: run `make setup` again, so that libtorch gets its CUDA libraries"
+        } else {
+            "runs use the CPU"
+        };
         finding("gpu", Grade::Missing, cuda, Some(advice))
     };
     vec![
         finding("worker", Grade::Good, format!("{}, {components}", worker.path().display()), None),
-        finding("libtorch", Grade::Good, format!("{}, {} kernels, {} threads", value("libtorch"), value("cpu_capability"), value("threads")), None),
+        finding(
+            "libtorch",
+            Grade::Good,
+            format!(
+                "{}, {} kernels, {} threads",
+                value("libtorch"),
+                value("cpu_capability"),
+                value("threads")
+            ),
+            None,
+        ),
         gpu,
     ]
 }
@@ -96,7 +119,9 @@ fn worker() -> Vec<Finding> {
 fn cpu() -> Finding {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let total = memory.lines().find_map(|line| {
+        line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    });
     let memory = total.map_or_else(String::new, |kib| format!(", {} of memory", text::bytes(kib * 1024)));
     finding("cpu", Grade::Good, format!("{cores} cores{memory}"), None)
 }
@@ -107,8 +132,15 @@ fn store(arguments: &DoctorArguments) -> Finding {
         .and_then(|composed| open_store(&composed.resolved))
         .and_then(|store| Ok((experiments(store.as_ref())?.len(), store.uri().to_owned())));
     match opened {
-        Ok((experiments, uri)) => finding("store", Grade::Good, format!("{uri}, {experiments} experiment(s)"), None),
-        Err(error) => finding("store", Grade::Broken, error.to_string(), Some("set mlflow.tracking_uri, or MLFLOW_TRACKING_URI")),
+        Ok((experiments, uri)) => {
+            finding("store", Grade::Good, format!("{uri}, {experiments} experiment(s)"), None)
+        }
+        Err(error) => finding(
+            "store",
+            Grade::Broken,
+            error.to_string(),
+            Some("set mlflow.tracking_uri, or MLFLOW_TRACKING_URI"),
+        ),
     }
 }
 
@@ -116,10 +148,13 @@ fn cache_folder() -> Finding {
     match cache::folder() {
         Some(folder) => {
             let nearest = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-            let free = atomic::free_bytes(nearest).map_or_else(String::new, |free| format!(", {} free", text::bytes(free)));
+            let free = atomic::free_bytes(nearest)
+                .map_or_else(String::new, |free| format!(", {} free", text::bytes(free)));
             finding("cache", Grade::Good, format!("{}{free}", folder.display()), None)
         }
-        None => finding("cache", Grade::Missing, "no folder for downloads", Some("set FULMEN_CACHE to a folder")),
+        None => {
+            finding("cache", Grade::Missing, "no folder for downloads", Some("set FULMEN_CACHE to a folder"))
+        }
     }
 }
 

@@ -66,7 +66,9 @@ pub(crate) fn predict(arguments: PredictArguments) -> Result<ExitCode, CliError>
     let input = std::path::absolute(&input).unwrap_or_else(|_| PathBuf::from(&input));
     let of_run = OfRun::find(&source, overrides, "as in `fulmen predict run=<id> input=photo.png`")?;
     let mut out: Box<dyn Write> = match &output {
-        Some(path) => Box::new(BufWriter::new(File::create(path).map_err(|error| WriteError::new(path, error))?)),
+        Some(path) => {
+            Box::new(BufWriter::new(File::create(path).map_err(|error| WriteError::new(path, error))?))
+        }
         None => Box::new(stdout().lock()),
     };
     let mut unwritten = None;
@@ -99,7 +101,8 @@ impl OfRun {
     fn find(source: &SourceArguments, mut overrides: Vec<String>, example: &str) -> Result<Self, CliError> {
         let wanted = special::require(&mut overrides, "run", example)?;
         let checkpoint = special::take(&mut overrides, "checkpoint").unwrap_or_else(|| "best".to_owned());
-        let (of_store, of_run): (Vec<_>, Vec<_>) = overrides.into_iter().partition(|text| text.starts_with("mlflow."));
+        let (of_store, of_run): (Vec<_>, Vec<_>) =
+            overrides.into_iter().partition(|text| text.starts_with("mlflow."));
         let store = open_store(&embedded::source(source)?.compose(&of_store)?.resolved)?;
         let run = find_run(store.as_ref(), &wanted)?;
         let folder = RunFolder::of(&run.info)?;
@@ -116,7 +119,14 @@ impl OfRun {
 
     fn carry_out(&self, command: Command, take: impl FnMut(&Event)) -> Result<Ended, CliError> {
         let config = self.composed.resolved.to_json();
-        Ok(Manager::evaluate(&self.worker, command, config, Some(self.checkpoint.clone()), &interrupts(), take)?)
+        Ok(Manager::evaluate(
+            &self.worker,
+            command,
+            config,
+            Some(self.checkpoint.clone()),
+            &interrupts(),
+            take,
+        )?)
     }
 
     fn code(&self, ended: &Ended) -> Result<ExitCode, CliError> {

@@ -23,12 +23,21 @@ pub(crate) fn run(arguments: RunsArguments) -> Result<ExitCode, CliError> {
         RunsCommand::List { store, filter, order_by, limit, deleted, overrides } => {
             let json = store.json;
             let view = if deleted { ViewType::DeletedOnly } else { ViewType::ActiveOnly };
-            list(open(&store, &overrides)?.as_ref(), SearchRuns { filter, order_by, view, ..SearchRuns::default() }, limit, json)
+            list(
+                open(&store, &overrides)?.as_ref(),
+                SearchRuns { filter, order_by, view, ..SearchRuns::default() },
+                limit,
+                json,
+            )
         }
         RunsCommand::Show { run, store, overrides } => {
             let opened = open(&store, &overrides)?;
             let run = find_run(opened.as_ref(), &run)?;
-            if store.json { say_json(&run) } else { show(&run) }
+            if store.json {
+                say_json(&run)
+            } else {
+                show(&run)
+            }
             Ok(ExitCode::Success)
         }
         RunsCommand::Compare { runs, store } => {
@@ -51,7 +60,12 @@ fn open(arguments: &StoreArguments, overrides: &[String]) -> Result<Arc<dyn Trac
     open_store(&embedded::source(&arguments.source)?.compose(overrides)?.resolved)
 }
 
-fn list(store: &dyn TrackingStore, mut search: SearchRuns, limit: usize, json: bool) -> Result<ExitCode, CliError> {
+fn list(
+    store: &dyn TrackingStore,
+    mut search: SearchRuns,
+    limit: usize,
+    json: bool,
+) -> Result<ExitCode, CliError> {
     let experiments = experiments(store)?;
     search.experiment_ids = experiments.iter().map(|experiment| experiment.experiment_id.clone()).collect();
     search.max_results = Some(limit.clamp(1, 1000));
@@ -65,13 +79,28 @@ fn list(store: &dyn TrackingStore, mut search: SearchRuns, limit: usize, json: b
         return Ok(ExitCode::Success);
     }
     let head = ["run", "name", "status", "model", "dataset", "started", "took", "test", "val/loss"];
-    let head: Vec<_> = head.iter().map(|title| (*title, if ["took", "val/loss"].contains(title) { Align::Right } else { Align::Left })).collect();
+    let head: Vec<_> = head
+        .iter()
+        .map(|title| (*title, if ["took", "val/loss"].contains(title) { Align::Right } else { Align::Left }))
+        .collect();
     let rows = runs
         .iter()
         .map(|run| {
-            let param = |key: &str| run.data.params.iter().find(|param| param.key == key).map_or_else(String::new, |param| param.value.clone());
-            let metric = |key: &str| run.data.metrics.iter().find(|metric| metric.key == key).map(|metric| number(metric.value));
-            let test = run.data.metrics.iter().find(|metric| metric.key.starts_with("test/") && metric.key != "test/loss");
+            let param = |key: &str| {
+                run.data
+                    .params
+                    .iter()
+                    .find(|param| param.key == key)
+                    .map_or_else(String::new, |param| param.value.clone())
+            };
+            let metric = |key: &str| {
+                run.data.metrics.iter().find(|metric| metric.key == key).map(|metric| number(metric.value))
+            };
+            let test = run
+                .data
+                .metrics
+                .iter()
+                .find(|metric| metric.key.starts_with("test/") && metric.key != "test/loss");
             vec![
                 styled(CYAN, &run.info.run_id[..run.info.run_id.len().min(8)]),
                 run.info.run_name.clone(),
@@ -80,7 +109,9 @@ fn list(store: &dyn TrackingStore, mut search: SearchRuns, limit: usize, json: b
                 param("dataset._target_"),
                 ago(run.info.start_time),
                 took(run),
-                test.map_or_else(String::new, |metric| format!("{} {}", metric.key.trim_start_matches("test/"), number(metric.value))),
+                test.map_or_else(String::new, |metric| {
+                    format!("{} {}", metric.key.trim_start_matches("test/"), number(metric.value))
+                }),
                 metric("val/loss").unwrap_or_default(),
             ]
         })
@@ -93,33 +124,57 @@ fn show(run: &Run) {
     let info = &run.info;
     say(format!("{}  {}  {}", styled(BOLD, &info.run_name), styled(DIM, &info.run_id), status(info.status)));
     say(format!("started {}, took {}", ago(info.start_time), took(run)));
-    let folder = RunFolder::of(info).map_or_else(|_| info.artifact_uri.clone(), |folder| folder.path().display().to_string());
+    let folder = RunFolder::of(info)
+        .map_or_else(|_| info.artifact_uri.clone(), |folder| folder.path().display().to_string());
     say(format!("folder  {folder}\n"));
-    let metrics = run.data.metrics.iter().map(|metric| vec![metric.key.clone(), number(metric.value), metric.step.to_string()]).collect();
+    let metrics = run
+        .data
+        .metrics
+        .iter()
+        .map(|metric| vec![metric.key.clone(), number(metric.value), metric.step.to_string()])
+        .collect();
     table::show(&[("metric", Align::Left), ("latest", Align::Right), ("step", Align::Right)], metrics);
     say("");
-    table::show(&[("param", Align::Left), ("value", Align::Left)], run.data.params.iter().map(|param| vec![param.key.clone(), param.value.clone()]).collect());
+    table::show(
+        &[("param", Align::Left), ("value", Align::Left)],
+        run.data.params.iter().map(|param| vec![param.key.clone(), param.value.clone()]).collect(),
+    );
     say("");
-    table::show(&[("tag", Align::Left), ("value", Align::Left)], run.data.tags.iter().map(|tag| vec![tag.key.clone(), tag.value.clone()]).collect());
+    table::show(
+        &[("tag", Align::Left), ("value", Align::Left)],
+        run.data.tags.iter().map(|tag| vec![tag.key.clone(), tag.value.clone()]).collect(),
+    );
 }
 
 fn side_by_side(store: &dyn TrackingStore, wanted: &[String], json: bool) -> Result<ExitCode, CliError> {
     if wanted.len() < 2 {
         return Err(CliError::usage("name two runs or more: `fulmen runs compare <run> <run>`"));
     }
-    let ids = wanted.iter().map(|name| Ok(find_run(store, name)?.info.run_id)).collect::<Result<Vec<_>, CliError>>()?;
+    let ids = wanted
+        .iter()
+        .map(|name| Ok(find_run(store, name)?.info.run_id))
+        .collect::<Result<Vec<_>, CliError>>()?;
     let comparison = compare(store, &ids.iter().map(String::as_str).collect::<Vec<_>>())?;
     if json {
-        let params: serde_json::Map<_, _> = comparison.params.into_iter().map(|one| (one.key, json!(one.values))).collect();
-        let metrics: serde_json::Map<_, _> = comparison.metrics.into_iter().map(|one| (one.key, json!(one.values))).collect();
+        let params: serde_json::Map<_, _> =
+            comparison.params.into_iter().map(|one| (one.key, json!(one.values))).collect();
+        let metrics: serde_json::Map<_, _> =
+            comparison.metrics.into_iter().map(|one| (one.key, json!(one.values))).collect();
         say_json(&json!({"runs": ids, "params": params, "metrics": metrics}));
         return Ok(ExitCode::Success);
     }
     let names: Vec<String> = comparison.runs.iter().map(|run| run.info.run_name.clone()).collect();
-    let head: Vec<_> = [("differs in", Align::Left)].into_iter().chain(names.iter().map(|name| (name.as_str(), Align::Right))).collect();
+    let head: Vec<_> = [("differs in", Align::Left)]
+        .into_iter()
+        .chain(names.iter().map(|name| (name.as_str(), Align::Right)))
+        .collect();
     let absent = || styled(DIM, "—");
-    let params = comparison.params.into_iter().map(|one| (one.key, one.values.into_iter().map(|value| value.unwrap_or_else(absent)).collect::<Vec<_>>()));
-    let metrics = comparison.metrics.into_iter().map(|one| (one.key, one.values.into_iter().map(|value| value.map_or_else(absent, number)).collect()));
+    let params = comparison.params.into_iter().map(|one| {
+        (one.key, one.values.into_iter().map(|value| value.unwrap_or_else(absent)).collect::<Vec<_>>())
+    });
+    let metrics = comparison.metrics.into_iter().map(|one| {
+        (one.key, one.values.into_iter().map(|value| value.map_or_else(absent, number)).collect())
+    });
     let rows: Vec<_> = params.chain(metrics).map(|(key, values)| [vec![key], values].concat()).collect();
     if rows.is_empty() {
         tell("the runs do not differ");
@@ -129,9 +184,15 @@ fn side_by_side(store: &dyn TrackingStore, wanted: &[String], json: bool) -> Res
     Ok(ExitCode::Success)
 }
 
-fn delete(store: &dyn TrackingStore, wanted: &[String], hard: bool, json: bool) -> Result<ExitCode, CliError> {
+fn delete(
+    store: &dyn TrackingStore,
+    wanted: &[String],
+    hard: bool,
+    json: bool,
+) -> Result<ExitCode, CliError> {
     // All are looked up first: a slip in one name deletes none.
-    let runs = wanted.iter().map(|name| Ok(find_run(store, name)?)).collect::<Result<Vec<Run>, CliError>>()?;
+    let runs =
+        wanted.iter().map(|name| Ok(find_run(store, name)?)).collect::<Result<Vec<Run>, CliError>>()?;
     for run in &runs {
         let id = &run.info.run_id;
         if run.info.lifecycle_stage == fulmen_tracking::LifecycleStage::Active {
@@ -149,7 +210,9 @@ fn delete(store: &dyn TrackingStore, wanted: &[String], hard: bool, json: bool) 
         }
     }
     if json {
-        say_json(&json!({"deleted": runs.iter().map(|run| &run.info.run_id).collect::<Vec<_>>(), "hard": hard}));
+        say_json(
+            &json!({"deleted": runs.iter().map(|run| &run.info.run_id).collect::<Vec<_>>(), "hard": hard}),
+        );
     }
     Ok(ExitCode::Success)
 }

@@ -53,18 +53,29 @@ fn one(composed: &Composed, json: bool) -> Result<ExitCode, CliError> {
     // Before the store is opened, and with it a database made, in a folder that was only a slip.
     fulmen_runner::check(&composed.resolved, &catalog)?;
     let interrupts = interrupts();
-    let job = Job { worker: &worker, catalog: &catalog, store: open_store(&composed.resolved)?, interrupts: &interrupts };
+    let job = Job {
+        worker: &worker,
+        catalog: &catalog,
+        store: open_store(&composed.resolved)?,
+        interrupts: &interrupts,
+    };
     let mut watch = Watch::new(json);
     let report = launch(&job, composed, |event, run| watch.see(event, run));
     watch.finish(report?)
 }
 
-fn go_on(source: &Source, wanted: &str, mut overrides: Vec<String>, json: bool) -> Result<ExitCode, CliError> {
+fn go_on(
+    source: &Source,
+    wanted: &str,
+    mut overrides: Vec<String>,
+    json: bool,
+) -> Result<ExitCode, CliError> {
     let worker = Worker::find()?;
     let catalog = worker.catalog()?;
     let interrupts = interrupts();
     // The store may be named by an override; the rest are for the run's own configuration.
-    let (of_store, of_run): (Vec<_>, Vec<_>) = overrides.drain(..).partition(|text| text.starts_with("mlflow."));
+    let (of_store, of_run): (Vec<_>, Vec<_>) =
+        overrides.drain(..).partition(|text| text.starts_with("mlflow."));
     let store = open_store(&source.compose(&of_store)?.resolved)?;
     let run = find_run(store.as_ref(), wanted)?;
     let job = Job { worker: &worker, catalog: &catalog, store, interrupts: &interrupts };
@@ -105,7 +116,11 @@ impl Watch {
             Ended::Said(Outcome::BadInput { .. }) => ExitCode::BadInput,
             Ended::Said(Outcome::Failed { .. }) | Ended::Crashed { .. } => ExitCode::Failure,
         };
-        if self.json { self.say_result(&report) } else { self.tell_result(&report) }
+        if self.json {
+            self.say_result(&report)
+        } else {
+            self.tell_result(&report)
+        }
         if let Some(delivery) = report.delivery.filter(|delivery| delivery.pending > 0) {
             let journal = delivery.journal.unwrap_or_default();
             tell(format!(
@@ -120,8 +135,11 @@ impl Watch {
 
     fn say_result(&self, report: &Report) {
         let run = report.run.as_ref();
-        let metrics: serde_json::Map<String, serde_json::Value> =
-            run.into_iter().flat_map(|run| &run.data.metrics).map(|metric| (metric.key.clone(), json!(metric.value))).collect();
+        let metrics: serde_json::Map<String, serde_json::Value> = run
+            .into_iter()
+            .flat_map(|run| &run.data.metrics)
+            .map(|metric| (metric.key.clone(), json!(metric.value)))
+            .collect();
         let outcome = match &report.ended {
             Ended::Said(outcome) => json!(outcome),
             Ended::Crashed { message, log } => json!({"status": "crashed", "message": message, "log": log}),
@@ -146,13 +164,19 @@ impl Watch {
                 tell(format!("{} in {seconds:.1}s: {reason}\n", styled(GREEN, "done")));
                 self.say_metrics(run);
                 if let Some(folder) = &report.folder {
-                    say(format!("\nweights  {}", shorter(&folder.artifacts().join("checkpoints/best/model.safetensors"))));
+                    say(format!(
+                        "\nweights  {}",
+                        shorter(&folder.artifacts().join("checkpoints/best/model.safetensors"))
+                    ));
                 }
                 say(format!("\n{}", styled(BOLD, "what next")));
                 let next = [
                     ("fulmen runs list".to_owned(), "all runs"),
                     (format!("fulmen runs show {id}"), "this run"),
-                    (format!("fulmen predict run={id} input=<file or folder>"), "predict with its best checkpoint"),
+                    (
+                        format!("fulmen predict run={id} input=<file or folder>"),
+                        "predict with its best checkpoint",
+                    ),
                 ];
                 let width = next.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
                 for (command, why) in next {
@@ -161,7 +185,9 @@ impl Watch {
                 }
             }
             Ended::Said(Outcome::Interrupted { checkpoint }) => {
-                let saved = checkpoint.as_ref().map_or_else(String::new, |checkpoint| format!(", state saved in {checkpoint}"));
+                let saved = checkpoint
+                    .as_ref()
+                    .map_or_else(String::new, |checkpoint| format!(", state saved in {checkpoint}"));
                 tell(format!("{}{saved}", styled(YELLOW, "stopped")));
                 tell(format!("go on with  {}", styled(CYAN, format!("fulmen train resume={id}"))));
             }
@@ -172,13 +198,18 @@ impl Watch {
             Ended::Crashed { message, log } => {
                 tell(format!("{}: {message}", styled(RED, "the run crashed")));
                 log.iter().for_each(|line| tell(styled(DIM, format!("  {line}"))));
-                tell(format!("its last checkpoint is kept: {}", styled(CYAN, format!("fulmen train resume={id}"))));
+                tell(format!(
+                    "its last checkpoint is kept: {}",
+                    styled(CYAN, format!("fulmen train resume={id}"))
+                ));
             }
         }
     }
 
     fn say_metrics(&self, run: &Run) {
-        let value = |key: String| run.data.metrics.iter().find(|metric| metric.key == key).map(|metric| number(metric.value));
+        let value = |key: String| {
+            run.data.metrics.iter().find(|metric| metric.key == key).map(|metric| number(metric.value))
+        };
         let mut names: Vec<&str> = run
             .data
             .metrics
@@ -196,7 +227,15 @@ impl Watch {
                 vec![name.to_owned(), cell("train"), cell("val"), styled(BOLD, cell("test"))]
             })
             .collect();
-        table::show(&[("metric", Align::Left), ("train", Align::Right), ("val", Align::Right), ("test", Align::Right)], rows);
+        table::show(
+            &[
+                ("metric", Align::Left),
+                ("train", Align::Right),
+                ("val", Align::Right),
+                ("test", Align::Right),
+            ],
+            rows,
+        );
     }
 }
 

@@ -49,7 +49,11 @@ fn one(message: &str, origin: Option<&Origin>, help: Option<&str>) {
 /// The line, and a mark under the column.
 fn pointed(number: &str, source: &str, column: u32) {
     let margin = " ".repeat(number.len());
-    let before: String = source.chars().take((column as usize).saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let before: String = source
+        .chars()
+        .take((column as usize).saturating_sub(1))
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
     tell(format!("  {number} | {source}"));
     tell(format!("  {margin} | {before}{}", styled(RED, "^")));
 }

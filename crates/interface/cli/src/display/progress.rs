@@ -36,10 +36,17 @@ impl Progress {
     pub(crate) fn show(&mut self, event: &Event) {
         match event {
             Event::ModelSummary { name, trainable, frozen, bytes, parts } => {
-                let frozen = if *frozen > 0 { format!(", {} fixed", text::count(*frozen)) } else { String::new() };
-                let parts: Vec<_> = parts.iter().map(|(name, count)| format!("{name} {}", text::count(*count))).collect();
-                let about = format!("{} parameters{frozen}, {}", text::count(*trainable), text::bytes(*bytes));
-                self.line(format!("model {}  {about}  {}", styled(BOLD, name), styled(DIM, parts.join(" · "))));
+                let frozen =
+                    if *frozen > 0 { format!(", {} fixed", text::count(*frozen)) } else { String::new() };
+                let parts: Vec<_> =
+                    parts.iter().map(|(name, count)| format!("{name} {}", text::count(*count))).collect();
+                let about =
+                    format!("{} parameters{frozen}, {}", text::count(*trainable), text::bytes(*bytes));
+                self.line(format!(
+                    "model {}  {about}  {}",
+                    styled(BOLD, name),
+                    styled(DIM, parts.join(" · "))
+                ));
             }
             Event::StageStarted { stage, epoch, epochs, batches } => {
                 if *stage == Stage::Train {
@@ -54,7 +61,9 @@ impl Progress {
                     bar.set_message(format!("{}  {}", per_second(*rate), shown(values, "")));
                 }
             }
-            Event::StageFinished { stage, epoch, batches, seconds, values } => self.finish(*stage, *epoch, *batches, *seconds, values),
+            Event::StageFinished { stage, epoch, batches, seconds, values } => {
+                self.finish(*stage, *epoch, *batches, *seconds, values)
+            }
             Event::Checkpoint { .. } => {}
             Event::Download { name, received, total } => self.download(name, *received, *total),
             Event::Log { level, message } => {
@@ -88,18 +97,29 @@ impl Progress {
             Stage::Test => "test".to_owned(),
             Stage::Predict => "prediction".to_owned(),
         };
-        self.bar = Some(bar(batches, &label, "{prefix:14} {bar:28.cyan/dim} {pos:>5}/{len}  {elapsed}<{eta}  {msg}"));
+        self.bar = Some(bar(
+            batches,
+            &label,
+            "{prefix:14} {bar:28.cyan/dim} {pos:>5}/{len}  {elapsed}<{eta}  {msg}",
+        ));
     }
 
     fn finish(&mut self, stage: Stage, epoch: u64, batches: u64, seconds: f64, values: &Values) {
         self.clear();
         let rate = batches as f64 / seconds.max(1e-9);
         match stage {
-            Stage::Train => self.epoch = Some(EpochLine { number: epoch, seconds, rate, values: values.clone() }),
+            Stage::Train => {
+                self.epoch = Some(EpochLine { number: epoch, seconds, rate, values: values.clone() })
+            }
             Stage::Validate if self.epoch.is_some() => self.tell_epoch(values),
             Stage::Validate | Stage::Test => {
                 let label = if stage == Stage::Test { "test" } else { "validation" };
-                self.line(format!("{label:14} {:>6.1}s  {}  {}", seconds, per_second(rate), shown(values, "")));
+                self.line(format!(
+                    "{label:14} {:>6.1}s  {}  {}",
+                    seconds,
+                    per_second(rate),
+                    shown(values, "")
+                ));
             }
             Stage::SanityCheck | Stage::Predict => {}
         }
@@ -108,8 +128,16 @@ impl Progress {
     fn tell_epoch(&mut self, validation: &Values) {
         let Some(EpochLine { number, seconds, rate, values }) = self.epoch.take() else { return };
         let label = self.epoch_label(number);
-        let validated = if validation.is_empty() { String::new() } else { format!("  {}", styled(BOLD, shown(validation, "val/"))) };
-        self.line(format!("{label:14} {seconds:>6.1}s  {}  {}{validated}", per_second(rate), shown(&values, "")));
+        let validated = if validation.is_empty() {
+            String::new()
+        } else {
+            format!("  {}", styled(BOLD, shown(validation, "val/")))
+        };
+        self.line(format!(
+            "{label:14} {seconds:>6.1}s  {}  {}{validated}",
+            per_second(rate),
+            shown(&values, "")
+        ));
     }
 
     fn epoch_label(&self, epoch: u64) -> String {
@@ -130,7 +158,11 @@ impl Progress {
         if !known {
             self.clear();
             let length = total.unwrap_or(0);
-            self.bar = Some(bar(length, name, "{prefix} {bar:28.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}"));
+            self.bar = Some(bar(
+                length,
+                name,
+                "{prefix} {bar:28.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}",
+            ));
         }
         if let Some(bar) = &self.bar {
             bar.set_position(received);
@@ -168,7 +200,11 @@ pub(crate) fn shown(values: &Values, prefix: &str) -> String {
     // The loss first, since it is what training minimises.
     let mut values: Vec<_> = values.iter().collect();
     values.sort_by_key(|(name, _)| (name.as_str() != "loss", *name));
-    values.into_iter().map(|(name, value)| format!("{prefix}{name} {}", number(*value))).collect::<Vec<_>>().join("  ")
+    values
+        .into_iter()
+        .map(|(name, value)| format!("{prefix}{name} {}", number(*value)))
+        .collect::<Vec<_>>()
+        .join("  ")
 }
 
 /// A metric's value, short and of even width where it can be.

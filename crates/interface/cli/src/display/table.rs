@@ -22,7 +22,9 @@ pub(crate) fn text(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = head
         .iter()
         .enumerate()
-        .map(|(column, (title, _))| rows.iter().map(|row| width(&row[column])).chain([width(title)]).max().unwrap_or(0))
+        .map(|(column, (title, _))| {
+            rows.iter().map(|row| width(&row[column])).chain([width(title)]).max().unwrap_or(0)
+        })
         .collect();
     let line = |cells: Vec<String>| {
         let mut line = String::new();

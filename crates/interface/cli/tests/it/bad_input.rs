@@ -17,7 +17,11 @@ fn refuses(sandbox: &Sandbox, overrides: &[&str], words: &[&str]) {
 
 #[test]
 fn an_unknown_component() {
-    refuses(&Sandbox::new(), &["model._target_=vision.resent"], &["model._target_", "did you mean 'vision.resnet'", "model._target_=vision.resent"]);
+    refuses(
+        &Sandbox::new(),
+        &["model._target_=vision.resent"],
+        &["model._target_", "did you mean 'vision.resnet'", "model._target_=vision.resent"],
+    );
 }
 
 #[test]
@@ -29,7 +33,11 @@ fn an_unknown_option_of_a_group() {
 fn an_unknown_field_in_a_file() {
     let sandbox = Sandbox::new();
     sandbox.write("conf/model/mine.yaml", "# My own.\n_target_: vision.resnet\ndepth: 18\nnum_clases: 10\n");
-    refuses(&sandbox, &["model=mine"], &["model.num_clases", "did you mean 'num_classes'", "conf/model/mine.yaml:4:"]);
+    refuses(
+        &sandbox,
+        &["model=mine"],
+        &["model.num_clases", "did you mean 'num_classes'", "conf/model/mine.yaml:4:"],
+    );
 }
 
 #[test]
@@ -42,7 +50,11 @@ fn wrong_types_and_values_out_of_range_all_at_once() {
     refuses(
         &Sandbox::new(),
         &["trainer.max_epochs=many", "optimizer.lr=-1", "dataloader.batch_size=0"],
-        &["trainer.max_epochs: expected a whole number, found the text 'many'", "optimizer.lr: -1", "dataloader.batch_size: 0"],
+        &[
+            "trainer.max_epochs: expected a whole number, found the text 'many'",
+            "optimizer.lr: -1",
+            "dataloader.batch_size: 0",
+        ],
     );
 }
 
@@ -78,7 +90,8 @@ fn a_file_that_only_calls_itself_an_image() {
 fn write_idx(sandbox: &Sandbox, labels: &[u8]) {
     let images: Vec<u8> = (0..labels.len() * 28 * 28).map(|pixel| pixel as u8).collect();
     for part in ["train", "t10k"] {
-        sandbox.write(&format!("data/{part}-images-idx3-ubyte"), idx(&[labels.len() as u32, 28, 28], &images));
+        sandbox
+            .write(&format!("data/{part}-images-idx3-ubyte"), idx(&[labels.len() as u32, 28, 28], &images));
         sandbox.write(&format!("data/{part}-labels-idx1-ubyte"), idx(&[labels.len() as u32], labels));
     }
 }
@@ -106,7 +119,11 @@ fn a_label_out_of_range() {
 
 #[test]
 fn a_model_whose_input_does_not_fit_the_data() {
-    refuses(&Sandbox::new(), &["model=resnet18", "model.in_channels=3"], &["f32[B, 3, H, W]", "f32[B, 1, 8, 8]"]);
+    refuses(
+        &Sandbox::new(),
+        &["model=resnet18", "model.in_channels=3"],
+        &["f32[B, 3, H, W]", "f32[B, 1, 8, 8]"],
+    );
 }
 
 #[test]
@@ -142,13 +159,19 @@ fn a_checkpoint_that_is_cut_or_not_ours() {
 
     fs::write(checkpoint.join("manifest.json"), r#"{"epoch": 3}"#).unwrap();
     sandbox.run(&["predict", &run, "input=digit.png"]).refused(&["no checkpoint of Fulmen"]);
-    sandbox.run(&["predict", &run, "input=digit.png", "checkpoint=epoch=9"]).refused(&["no checkpoint 'epoch=9'", "best"]);
+    sandbox
+        .run(&["predict", &run, "input=digit.png", "checkpoint=epoch=9"])
+        .refused(&["no checkpoint 'epoch=9'", "best"]);
 }
 
 #[test]
 fn a_store_with_an_unknown_scheme() {
     let sandbox = Sandbox::new();
-    sandbox.run(&["train", "mlflow.tracking_uri=sqlit:///runs.db"]).refused(&["mlflow.tracking_uri", "sqlit", "sqlite"]);
+    sandbox.run(&["train", "mlflow.tracking_uri=sqlit:///runs.db"]).refused(&[
+        "mlflow.tracking_uri",
+        "sqlit",
+        "sqlite",
+    ]);
     sandbox.run(&["runs", "list", "mlflow.tracking_uri=runs.db"]).refused(&["sqlite:///runs.db"]);
     assert!(!sandbox.path().join("runs").exists());
 }

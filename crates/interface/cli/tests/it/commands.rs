@@ -9,14 +9,23 @@ fn runs_are_listed_shown_compared_and_deleted() {
     let second = sandbox.train(&["model=mlp", "mlflow.run_name=second", "optimizer.lr=0.01"]);
     let id = text(&first, "/run_id");
 
-    let listed = sandbox.run(&["runs", "list", "--json", "--filter", "params.`optimizer.lr` = '0.01'"]).succeeded().result();
+    let listed = sandbox
+        .run(&["runs", "list", "--json", "--filter", "params.`optimizer.lr` = '0.01'"])
+        .succeeded()
+        .result();
     assert_eq!((listed.as_array().unwrap().len(), text(&listed, "/0/info/run_name")), (1, "second"));
     assert!(sandbox.run(&["runs", "list"]).succeeded().stdout.contains(&id[..8]));
 
     let shown = sandbox.run(&["runs", "show", "first", "--json"]).succeeded().result();
     assert_eq!(text(&shown, "/info/run_id"), id);
     assert_eq!(text(&shown, "/info/status"), "FINISHED");
-    assert!(shown["data"]["tags"].as_array().unwrap().iter().any(|tag| tag["key"] == "team" && tag["value"] == "blue"));
+    assert!(
+        shown["data"]["tags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|tag| tag["key"] == "team" && tag["value"] == "blue")
+    );
     assert!(sandbox.run(&["runs", "show", &id[..6]]).succeeded().stdout.contains("vision.mlp"));
 
     let compared = sandbox.run(&["runs", "compare", "first", "second", "--json"]).succeeded().result();
@@ -25,7 +34,10 @@ fn runs_are_listed_shown_compared_and_deleted() {
 
     sandbox.run(&["runs", "delete", "first"]).succeeded();
     assert_eq!(sandbox.run(&["runs", "list", "--json"]).succeeded().result().as_array().unwrap().len(), 1);
-    assert_eq!(sandbox.run(&["runs", "list", "--json", "--deleted"]).succeeded().result().as_array().unwrap().len(), 1);
+    assert_eq!(
+        sandbox.run(&["runs", "list", "--json", "--deleted"]).succeeded().result().as_array().unwrap().len(),
+        1
+    );
     sandbox.run(&["runs", "delete", "--hard", "second"]).succeeded();
     assert!(!std::path::Path::new(text(&second, "/folder")).exists());
     sandbox.run(&["runs", "show", "secnd"]).refused(&["no run 'secnd'"]);
@@ -68,7 +80,13 @@ fn a_configuration_is_shown_whole_in_part_and_as_json() {
     assert!(shown.contains("max_epochs: 3") && shown.contains("${oc.env:"), "{shown}");
     let package = sandbox.run(&["config", "show", "--package", "optimizer"]).succeeded().stdout;
     assert!(package.contains("lr:") && !package.contains("trainer"), "{package}");
-    assert!(sandbox.run(&["config", "show", "--info", "defaults-tree"]).succeeded().stdout.contains("model: convnet"));
+    assert!(
+        sandbox
+            .run(&["config", "show", "--info", "defaults-tree"])
+            .succeeded()
+            .stdout
+            .contains("model: convnet")
+    );
     assert!(sandbox.run(&["train", "--cfg", "hydra"]).succeeded().stdout.starts_with("hydra:"));
 }
 
@@ -76,7 +94,13 @@ fn a_configuration_is_shown_whole_in_part_and_as_json() {
 fn shells_are_offered_groups_options_and_keys() {
     let sandbox = Sandbox::new();
     for shell in ["bash", "zsh", "fish"] {
-        assert!(sandbox.run(&["completions", shell]).succeeded().stdout.contains(&format!("COMPLETE={shell} fulmen")));
+        assert!(
+            sandbox
+                .run(&["completions", shell])
+                .succeeded()
+                .stdout
+                .contains(&format!("COMPLETE={shell} fulmen"))
+        );
     }
     let offered = |word: &str| {
         let mut command = sandbox.command(&["--", "fulmen", "train", word]);

@@ -36,7 +36,12 @@ impl Drop for Disk {
 }
 
 fn train(sandbox: &Sandbox, disk: &Disk) -> Finished {
-    Finished::of(sandbox.command_in(disk.path(), &["train", "trainer.max_epochs=1", "model=mlp", "model.hidden=[2048]"]).output().unwrap())
+    Finished::of(
+        sandbox
+            .command_in(disk.path(), &["train", "trainer.max_epochs=1", "model=mlp", "model.hidden=[2048]"])
+            .output()
+            .unwrap(),
+    )
 }
 
 #[test]

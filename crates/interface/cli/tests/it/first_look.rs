@@ -8,7 +8,11 @@ fn every_command_has_help_with_examples() {
     for command in ["train", "validate", "test", "predict", "runs list", "components show", "config show"] {
         let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = sandbox.run(&arguments).succeeded().stdout;
-        assert!(help.contains("Example") && help.contains(&format!("fulmen {}", command.split(' ').next().unwrap())), "{command}: {help}");
+        assert!(
+            help.contains("Example")
+                && help.contains(&format!("fulmen {}", command.split(' ').next().unwrap())),
+            "{command}: {help}"
+        );
     }
     sandbox.run(&["trian"]).refused(&["train"]);
 }
@@ -16,7 +20,20 @@ fn every_command_has_help_with_examples() {
 #[test]
 fn the_shipped_configuration_fits_every_component_it_names() {
     let sandbox = Sandbox::new();
-    let groups = ["model=mlp", "model=lenet", "model=resnet18", "model=resnet152", "dataset=mnist", "dataset=cifar10", "optimizer=sgd", "optimizer=adam", "scheduler=one_cycle", "scheduler=step", "callbacks=[default,early_stopping]", "experiment=quickstart"];
+    let groups = [
+        "model=mlp",
+        "model=lenet",
+        "model=resnet18",
+        "model=resnet152",
+        "dataset=mnist",
+        "dataset=cifar10",
+        "optimizer=sgd",
+        "optimizer=adam",
+        "scheduler=one_cycle",
+        "scheduler=step",
+        "callbacks=[default,early_stopping]",
+        "experiment=quickstart",
+    ];
     for group in groups {
         sandbox.run(&["config", "show", "--check", group]).succeeded();
     }
@@ -57,7 +74,11 @@ fn what_a_run_wrote_lies_where_hydra_and_mlflow_users_look() {
 #[test]
 fn a_sweep_runs_every_job() {
     let sandbox = Sandbox::new();
-    let arguments: Vec<&str> = ["train", "--multirun", "model=mlp", "optimizer.lr=1e-2,1e-3"].iter().chain(&SHORT).copied().collect();
+    let arguments: Vec<&str> = ["train", "--multirun", "model=mlp", "optimizer.lr=1e-2,1e-3"]
+        .iter()
+        .chain(&SHORT)
+        .copied()
+        .collect();
     sandbox.run(&arguments).succeeded();
     let runs = sandbox.run(&["runs", "list", "--json"]).succeeded().result();
     assert_eq!(runs.as_array().unwrap().len(), 2);
@@ -67,7 +88,10 @@ fn a_sweep_runs_every_job() {
 fn a_config_of_the_users_own_is_found_in_conf() {
     let sandbox = Sandbox::new();
     sandbox.write("conf/model/tiny.yaml", "_target_: vision.mlp\nhidden: [8]\n");
-    sandbox.write("conf/experiment/mine.yaml", "# @package _global_\ndefaults:\n  - override /model: tiny\nseed: 3\n");
+    sandbox.write(
+        "conf/experiment/mine.yaml",
+        "# @package _global_\ndefaults:\n  - override /model: tiny\nseed: 3\n",
+    );
     let shown = sandbox.run(&["config", "show", "experiment=mine", "--json"]).succeeded().result();
     assert_eq!((&shown["seed"], &shown["model"]["hidden"]), (&3.into(), &serde_json::json!([8])));
 }
@@ -76,6 +100,11 @@ fn a_config_of_the_users_own_is_found_in_conf() {
 fn the_doctor_finds_libtorch_and_the_store() {
     let sandbox = Sandbox::new();
     let found = sandbox.run(&["doctor", "--json"]).succeeded().result();
-    let graded = |name: &str| found.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()["grade"].clone();
-    assert_eq!((graded("libtorch"), graded("store"), graded("worker")), ("good".into(), "good".into(), "good".into()));
+    let graded = |name: &str| {
+        found.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()["grade"].clone()
+    };
+    assert_eq!(
+        (graded("libtorch"), graded("store"), graded("worker")),
+        ("good".into(), "good".into(), "good".into())
+    );
 }

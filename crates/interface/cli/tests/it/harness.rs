@@ -10,7 +10,8 @@ use serde_json::Value;
 pub struct Sandbox(tempfile::TempDir);
 
 /// A short run on the digits that come with Fulmen.
-pub const SHORT: [&str; 3] = ["trainer.max_epochs=1", "trainer.limit_train_batches=3", "trainer.num_threads=1"];
+pub const SHORT: [&str; 3] =
+    ["trainer.max_epochs=1", "trainer.limit_train_batches=3", "trainer.num_threads=1"];
 
 impl Sandbox {
     pub fn new() -> Self {
@@ -36,7 +37,11 @@ impl Sandbox {
 
     pub fn command_in(&self, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(fulmen());
-        command.args(arguments).current_dir(folder).env("FULMEN_CACHE", self.path().join("cache")).env("NO_COLOR", "1");
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .env("FULMEN_CACHE", self.path().join("cache"))
+            .env("NO_COLOR", "1");
         for name in ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "FULMEN_CONFIG_DIR", "FULMEN_WORKER"] {
             command.env_remove(name);
         }
@@ -55,7 +60,8 @@ impl Sandbox {
 
     /// Trains a short run and returns its result.
     pub fn train(&self, overrides: &[&str]) -> Value {
-        let arguments: Vec<&str> = ["train", "--json"].iter().chain(&SHORT).chain(overrides).copied().collect();
+        let arguments: Vec<&str> =
+            ["train", "--json"].iter().chain(&SHORT).chain(overrides).copied().collect();
         self.run(&arguments).succeeded().result()
     }
 }
@@ -115,5 +121,8 @@ fn fulmen() -> PathBuf {
 /// A text field of a JSON value.
 #[track_caller]
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no text at {pointer} in {value:#}"))
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_else(|| panic!("no text at {pointer} in {value:#}"))
 }

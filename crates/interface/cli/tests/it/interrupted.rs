@@ -68,14 +68,23 @@ fn a_finished_run_can_be_made_longer() {
     let result = sandbox.train(&["model=mlp"]);
     let resume = format!("resume={}", text(&result, "/run_id"));
     let longer = sandbox.run(&["train", "--json", &resume, "trainer.max_epochs=3"]).succeeded();
-    let epochs = longer.lines().iter().filter(|event| event["event"] == "stage_started" && event["stage"] == "train").count();
+    let epochs = longer
+        .lines()
+        .iter()
+        .filter(|event| event["event"] == "stage_started" && event["stage"] == "train")
+        .count();
     assert_eq!(epochs, 2, "the first epoch was done already");
 }
 
 #[test]
 fn a_worker_that_is_killed_is_reported_and_its_run_can_go_on() {
     let sandbox = Sandbox::new();
-    let mut child = sandbox.start(&arguments(&["train", "--json", "trainer.max_epochs=40", "callbacks.model_checkpoint.every_n_train_steps=3"]));
+    let mut child = sandbox.start(&arguments(&[
+        "train",
+        "--json",
+        "trainer.max_epochs=40",
+        "callbacks.model_checkpoint.every_n_train_steps=3",
+    ]));
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("\"event\":\"checkpoint\"")));
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();

@@ -1,6 +1,12 @@
 //! The program as people use it: real commands, real data, a real worker.
 
-#![allow(clippy::unwrap_used, clippy::allow_attributes, missing_docs, unreachable_pub, reason = "tests may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests may panic"
+)]
 
 mod bad_input;
 mod commands;
