@@ -16,7 +16,7 @@ pub const ARROWS: [(&str, &[&str]); 17] = [
     // The store and its entities pass through the runner to the manager.
     ("runner", &["manager", "tracking", "configuration", "contracts", "utils"]),
     ("manager", &["tracking", "storage", "contracts", "utils"]),
-    ("tracking", &["storage", "utils"]),
+    ("tracking", &["storage", "contracts", "utils"]),
     ("storage", &["utils"]),
     (
         "worker",

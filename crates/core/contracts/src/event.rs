@@ -34,13 +34,16 @@ impl Stage {
 }
 
 /// What a metric is counted along, so that no plot can mix two of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Axis {
-    /// Optimizer steps since the run began.
+    /// Optimizer steps since the run began; also what MLflow's clients mean.
+    #[default]
     Step,
     /// Whole passes over the training data.
     Epoch,
+    /// Samples seen.
+    Sample,
 }
 
 /// Named values; a name is `stage/metric`, as in `val/accuracy`.

@@ -43,6 +43,14 @@ pub(crate) enum Command {
     Predict(PredictArguments),
     /// Recorded runs: list, show, compare, delete
     Runs(RunsArguments),
+    /// Bring what killed runs have left in their journals into the tracking store
+    Sync {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// Overrides that say which store
+        #[arg(value_name = "KEY=VALUE")]
+        overrides: Vec<String>,
+    },
     /// What a config can name: list, show
     Components(ComponentsArguments),
     /// The composed configuration: show, batch

@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod runs;
+pub(crate) mod sync;
 pub(crate) mod train;
 
 use std::sync::Arc;

@@ -8,6 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use fulmen_contracts::Axis;
+
 use crate::TrackingError;
 
 /// A group of runs.
@@ -133,19 +135,6 @@ impl Tag {
     pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
         Self { key: key.into(), value: value.into() }
     }
-}
-
-/// What the `step` of a metric point counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Axis {
-    /// Optimizer steps; also what MLflow's clients mean.
-    #[default]
-    Step,
-    /// Epochs.
-    Epoch,
-    /// Samples seen.
-    Sample,
 }
 
 /// Whether an experiment or a run is deleted.

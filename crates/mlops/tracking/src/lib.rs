@@ -54,10 +54,11 @@ mod uri;
 
 pub use compare::{Comparison, Difference, compare};
 pub use entities::{
-    Axis, Experiment, LifecycleStage, Metric, Param, Run, RunData, RunInfo, RunStatus, Tag, ViewType, now_ms,
+    Experiment, LifecycleStage, Metric, Param, Run, RunData, RunInfo, RunStatus, Tag, ViewType, now_ms,
 };
 pub use error::{ErrorKind, TrackingError};
 pub use filter::FilterError;
+pub use fulmen_contracts::Axis;
 pub use gc::{GcReport, gc};
 pub use journal::JournalError;
 pub use limits::{

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{CONTRACT_VERSION, Command, Event, RunSpec};
 use fulmen_tracking::{
-    DeliveryReport, NewExperiment, NewRun, Run, RunRecorder, RunStatus, RunUpdate, Tag, TrackingStore,
+    DeliveryReport, ErrorKind, NewExperiment, NewRun, Run, RunRecorder, RunStatus, RunUpdate, Tag,
+    TrackingStore,
 };
 use fulmen_utils::ids;
 use serde_json::Value;
@@ -144,9 +145,16 @@ impl Manager {
         let name = &launch.experiment_name;
         let experiment = match self.store.experiment_by_name(name)? {
             Some(experiment) => experiment,
-            None => self
-                .store
-                .create_experiment(&NewExperiment { name: name.clone(), ..NewExperiment::default() })?,
+            None => {
+                let new = NewExperiment { name: name.clone(), ..NewExperiment::default() };
+                match self.store.create_experiment(&new) {
+                    // Another run was quicker between the question and this.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                        self.store.experiment_by_name(name)?.ok_or(error)?
+                    }
+                    made => made?,
+                }
+            }
         };
         let tags = [Tag::new("mlflow.source.name", "fulmen"), Tag::new("mlflow.source.type", "LOCAL")];
         Ok(self.store.create_run(&NewRun {

@@ -1,7 +1,7 @@
 //! From a worker's events to the tracking store.
 
+use fulmen_contracts::Event;
 use fulmen_contracts::event::Outcome;
-use fulmen_contracts::{Axis, Event};
 use fulmen_tracking::{Metric, RunRecorder, RunStatus, Tag, TrackingError};
 
 use crate::Ended;
@@ -17,10 +17,7 @@ pub(crate) fn record(recorder: &RunRecorder, event: &Event) -> Result<(), Tracki
                     value: *value,
                     timestamp: *time_ms,
                     step: i64::try_from(*step).unwrap_or(i64::MAX),
-                    axis: match axis {
-                        Axis::Step => fulmen_tracking::Axis::Step,
-                        Axis::Epoch => fulmen_tracking::Axis::Epoch,
-                    },
+                    axis: *axis,
                 })
                 .collect();
             recorder.log_metrics(&metrics)

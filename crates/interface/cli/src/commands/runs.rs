@@ -56,7 +56,11 @@ fn split(words: Vec<String>) -> (Vec<String>, Vec<String>) {
     words.into_iter().partition(|word| word.contains('='))
 }
 
-fn open(arguments: &StoreArguments, overrides: &[String]) -> Result<Arc<dyn TrackingStore>, CliError> {
+/// The store that the command line names.
+pub(crate) fn open(
+    arguments: &StoreArguments,
+    overrides: &[String],
+) -> Result<Arc<dyn TrackingStore>, CliError> {
     open_store(&embedded::source(&arguments.source)?.compose(overrides)?.resolved)
 }
 

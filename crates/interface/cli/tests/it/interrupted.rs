@@ -97,3 +97,25 @@ fn a_worker_that_is_killed_is_reported_and_its_run_can_go_on() {
     let resume = format!("resume={}", text(&last, "/run_id"));
     sandbox.run(&["train", "--json", &resume, "trainer.max_epochs=1"]).succeeded();
 }
+
+#[test]
+fn a_run_whose_manager_was_killed_too_loses_nothing_that_was_measured() {
+    let sandbox = Sandbox::new();
+    let mut child = sandbox.start(&arguments(&["train", "--json", "mlflow.run_name=lost"]));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let step = |line: &str| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        if event["event"] == "metrics" { event["step"].as_u64() } else { None }
+    };
+    let seen =
+        lines.by_ref().map_while(Result::ok).filter_map(|line| step(&line)).find(|step| *step >= 5).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The worker notices that nobody listens, saves and ends; until then the journal is whole anyway.
+    sandbox.run(&["sync"]).succeeded();
+    let shown = sandbox.run(&["runs", "show", "lost", "--json"]).succeeded().result();
+    let metrics = shown["data"]["metrics"].as_array().unwrap();
+    let loss = metrics.iter().find(|metric| metric["key"] == "train/loss_step").unwrap();
+    assert!(loss["step"].as_u64().unwrap() >= seen, "{loss} is older than what was seen at {seen}");
+    assert!(sandbox.run(&["sync"]).succeeded().stderr.contains("nothing is left behind"));
+}

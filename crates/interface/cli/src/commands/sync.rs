@@ -1,0 +1,51 @@
+//! `fulmen sync`: what killed runs have left in their journals.
+
+use fulmen_contracts::ExitCode;
+use fulmen_manager::{RunFolder, experiments, search_runs};
+use fulmen_tracking::{SearchRuns, sync};
+use serde_json::json;
+
+use super::runs;
+use crate::arguments::StoreArguments;
+use crate::error::CliError;
+use crate::terminal::{BOLD, RED, say, say_json, styled, tell};
+
+/// Delivers every journal that is left behind, run by run.
+pub(crate) fn run(arguments: &StoreArguments, overrides: &[String]) -> Result<ExitCode, CliError> {
+    let store = runs::open(arguments, overrides)?;
+    let experiment_ids =
+        experiments(store.as_ref())?.into_iter().map(|experiment| experiment.experiment_id).collect();
+    let all =
+        search_runs(store.as_ref(), SearchRuns { experiment_ids, ..SearchRuns::default() }, usize::MAX)?;
+    let (mut delivered, mut failed) = (Vec::new(), Vec::new());
+    for run in all {
+        let Ok(folder) = RunFolder::of(&run.info) else { continue };
+        let journal = folder.journal();
+        if !journal.is_file() {
+            continue;
+        }
+        match sync(&journal, store.as_ref()) {
+            Ok(report) => {
+                if !arguments.json {
+                    say(format!(
+                        "{}  {} records delivered",
+                        styled(BOLD, &run.info.run_name),
+                        report.delivered
+                    ));
+                }
+                delivered.push(run.info.run_id);
+            }
+            // One run's trouble, such as that it is still running, is not the others'.
+            Err(error) => {
+                tell(format!("{}  {}: {error}", run.info.run_name, styled(RED, "not delivered")));
+                failed.push(run.info.run_id);
+            }
+        }
+    }
+    if arguments.json {
+        say_json(&json!({"delivered": delivered, "failed": failed}));
+    } else if delivered.is_empty() && failed.is_empty() {
+        tell("nothing is left behind");
+    }
+    Ok(if failed.is_empty() { ExitCode::Success } else { ExitCode::Failure })
+}
