@@ -14,6 +14,12 @@ use fulmen_utils::cache;
 
 use crate::ManagerError;
 
+/// By which libgomp is told how long a thread that waits for the others keeps its core. Its own answer is long: on a machine
+/// that is shared, threads then wait for one that cannot run, and a small model trains several times slower.
+const SPIN_VARIABLES: [&str; 2] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
+/// Some microseconds.
+const SPIN_COUNT: &str = "1000";
+
 /// The worker program.
 #[derive(Debug, Clone)]
 pub struct Worker(PathBuf);
@@ -73,7 +79,11 @@ impl Worker {
             .append(true)
             .open(log)
             .map_err(|error| WriteError::new(log, error))?;
-        let mut child = Command::new(&self.0)
+        let mut command = Command::new(&self.0);
+        if SPIN_VARIABLES.iter().all(|name| env::var_os(name).is_none()) {
+            command.env(SPIN_VARIABLES[0], SPIN_COUNT);
+        }
+        let mut child = command
             .arg("run")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -161,8 +161,9 @@ impl Fit<'_, '_> {
             self.state.batch += 1;
             self.log_step(&loss)?;
             self.hook(|callback, context| callback.on_train_batch_end(context))?;
+            self.check_limits();
             let last = self.state.batch == batches;
-            if let Some(rate) = pace.due(self.state.batch - from, last) {
+            if let Some(rate) = pace.due(self.state.batch - from, last || self.ending.is_some()) {
                 let mut values = self.parts.model.metrics(Stage::Train)?;
                 values.insert("loss".to_owned(), loss.double_value(&[]));
                 let (stage, batch) = (Stage::Train, self.state.batch);
@@ -178,7 +179,6 @@ impl Fit<'_, '_> {
             if !last && self.state.batch.is_multiple_of(validate_every) && self.validates_this_epoch() {
                 self.validate()?;
             }
-            self.check_limits();
             if self.ending.is_some() && !last {
                 break;
             }
