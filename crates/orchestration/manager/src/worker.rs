@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::UNIX_EPOCH;
 
 use fulmen_contracts::{CONTRACT_VERSION, Catalog, RunSpec};
@@ -14,8 +15,9 @@ use fulmen_utils::cache;
 
 use crate::ManagerError;
 
-/// By which libgomp is told how long a thread that waits for the others keeps its core. Its own answer is long: on a machine
-/// that is shared, threads then wait for one that cannot run, and a small model trains several times slower.
+/// By which libgomp is told how long a thread that waits for the others keeps its core. Its own answer is long, and right for
+/// a machine of one's own. On one that is shared, threads then wait for one that cannot run: a small model trains several
+/// times slower.
 const SPIN_VARIABLES: [&str; 2] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
 /// Some microseconds.
 const SPIN_COUNT: &str = "1000";
@@ -80,7 +82,7 @@ impl Worker {
             .open(log)
             .map_err(|error| WriteError::new(log, error))?;
         let mut command = Command::new(&self.0);
-        if SPIN_VARIABLES.iter().all(|name| env::var_os(name).is_none()) {
+        if is_machine_busy() && SPIN_VARIABLES.iter().all(|name| env::var_os(name).is_none()) {
             command.env(SPIN_VARIABLES[0], SPIN_COUNT);
         }
         let mut child = command
@@ -134,4 +136,14 @@ impl Worker {
     fn failure(&self, reason: String) -> ManagerError {
         ManagerError::Worker { path: self.0.clone(), reason }
     }
+}
+
+/// Whether others keep half of the cores or more busy at this moment, as the kernel counts (proc(5), loadavg).
+fn is_machine_busy() -> bool {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let runnable =
+        text.split_whitespace().nth(3).and_then(|field| field.split('/').next()?.parse::<usize>().ok());
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    // This process is one of them.
+    runnable.is_some_and(|runnable| runnable.saturating_sub(1) * 2 >= cores)
 }
