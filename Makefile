@@ -11,7 +11,7 @@ BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint bench doctor clean
+.PHONY: help setup build run test lint bench conformance doctor clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r name text; do printf 'make %-8s %s\n' "$$name" "$$text"; done
@@ -37,8 +37,17 @@ lint: setup ## Formatting, clippy, dependencies; warnings are errors
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	tools/deny
 
-bench: build .venv-bench/ready ## Measure steps per second against PyTorch Lightning (writes bench/RESULTS.md)
+bench: build .venv-bench/ready .venv-hydra/ready ## Measure against PyTorch Lightning (writes bench/RESULTS.md) and Hydra
 	$(PYTHON) bench/run.py $(ARGS) --fulmen $(BINARIES)/fulmen
+	.venv-hydra/bin/python bench/configuration.py --fulmen $(BINARIES)/fulmen
+
+conformance: build .venv-hydra/ready ## Hold the composer against the real Hydra on random trees and overrides
+	.venv-hydra/bin/python crates/configuration/conformance/against_hydra.py "$(BINARIES)/fulmen config batch" $(ARGS)
+
+.venv-hydra/ready: crates/configuration/conformance/requirements.txt
+	$(PYTHON) -m venv .venv-hydra
+	.venv-hydra/bin/python -m pip install --disable-pip-version-check --quiet -r $<
+	@touch $@
 
 # The Lightning that `make bench` measures against, with the whole torch: 2.7 GB to fetch, 5 GB on disk.
 .venv-bench/ready: bench/lightning/requirements.txt

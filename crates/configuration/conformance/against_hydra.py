@@ -3,7 +3,7 @@
 
     against_hydra.py BATCH [--seed N] [--count N] [--kind yaml|text|override|compose|multirun] [--show N]
 
-BATCH is a program that reads cases as JSON lines and writes outcomes (`cargo run --example config_batch`, or
+BATCH is a command that reads cases as JSON lines and writes outcomes (`cargo run --example config_batch`, or
 `fulmen config batch`). It needs hydra-core 1.3.8 and omegaconf 2.3. Cases come from a fixed seed unless told
 otherwise. A case agrees if both fail, or both succeed with the same tree, types and YAML text.
 """
@@ -14,6 +14,7 @@ import json
 import math
 import os
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -338,7 +339,8 @@ def main():
     arguments.add_argument("--kind", choices=["yaml", "text", "override", "compose"])
     arguments.add_argument("--show", type=int, default=5)
     options = arguments.parse_args()
-    batch = os.path.abspath(options.batch)
+    program, *words = shlex.split(options.batch)
+    batch = [os.path.abspath(program), *words]
     os.environ["FUZZ_X"] = "from the environment"
     os.environ.pop("FUZZ_UNSET", None)
     failed = 0
@@ -352,7 +354,7 @@ def main():
             count = options.count
             cases = list(compose_cases(rng, count, root)) if make is None else [make(rng) for _ in range(count)]
             lines = "".join(json.dumps({"id": str(i), **case}) + "\n" for i, case in enumerate(cases))
-            answer = subprocess.run([batch], input=lines.encode(), stdout=subprocess.PIPE, check=True).stdout
+            answer = subprocess.run(batch, input=lines.encode(), stdout=subprocess.PIPE, check=True).stdout
             outcomes = [json.loads(line)["outcome"] for line in answer.decode().splitlines()]
             bad, succeeded = [], 0
             for case, got in zip(cases, outcomes, strict=True):
