@@ -5,8 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fulmen_configuration::info::{self, Part};
-use fulmen_configuration::{Composer, Config, ConfigError, ConfigSource, SearchPath};
+use fulmen_configuration::{Composer, Config, ConfigError, ConfigSource, Origin, SearchPath, to_json};
 use fulmen_manager::{ManagerError, RunFolder};
 
 use crate::RunnerError;
@@ -31,8 +30,8 @@ pub struct Composed {
     pub config: Config,
     /// With every interpolation resolved.
     pub resolved: Config,
-    /// The overrides of the command line.
-    pub overrides: Vec<String>,
+    /// Whether it is a job of a sweep.
+    pub of_sweep: bool,
 }
 
 impl Source {
@@ -52,38 +51,52 @@ impl Source {
     /// Whatever is wrong with a file, a defaults list, an override or an interpolation, with its place.
     pub fn compose(&self, overrides: &[String]) -> Result<Composed, ConfigError> {
         let config = self.composer().compose(self.config_name.as_str(), overrides)?;
-        Composed::of(config, overrides)
+        Composed::of(config)
     }
 }
 
 impl Composed {
-    /// Resolves what was composed of `overrides`.
+    /// Resolves what was composed.
     ///
     /// # Errors
-    /// As [`Source::compose`].
-    pub fn of(config: Config, overrides: &[String]) -> Result<Self, ConfigError> {
-        Ok(Self { resolved: config.resolve()?, config, overrides: overrides.to_vec() })
+    /// An interpolation that cannot be resolved, with its place.
+    pub fn of(config: Config) -> Result<Self, ConfigError> {
+        Ok(Self { resolved: config.resolve()?, config, of_sweep: false })
     }
 
     /// What Hydra writes beside a job: `.hydra/config.yaml`, `overrides.yaml`, `hydra.yaml`.
+    pub fn files(&self) -> Vec<(String, String)> {
+        self.config.record().map(|(name, text)| (format!(".hydra/{name}"), text)).into()
+    }
+
+    /// Where the user wants that record too, beside the run's own folder: `hydra.run.dir` or, for a job of a sweep,
+    /// `hydra.sweep.dir` and `hydra.sweep.subdir`, where they were set.
     ///
     /// # Errors
-    /// When an interpolation in the `hydra` node cannot be shown.
-    pub fn files(&self) -> Result<Vec<(String, String)>, ConfigError> {
-        let overrides = self
-            .overrides
-            .iter()
-            .map(|text| format!("- {}\n", serde_json::Value::from(text.as_str())))
-            .collect::<String>();
-        Ok(vec![
-            (".hydra/config.yaml".to_owned(), self.config.to_yaml()),
-            (
-                ".hydra/overrides.yaml".to_owned(),
-                if overrides.is_empty() { "[]\n".to_owned() } else { overrides },
-            ),
-            (".hydra/hydra.yaml".to_owned(), info::show_config(&self.config, Part::Hydra, None, false)?),
-        ])
+    /// When such a folder's name cannot be resolved.
+    pub fn record_folder(&self) -> Result<Option<PathBuf>, ConfigError> {
+        let keys: &[&str] = if self.of_sweep { &["sweep.dir", "sweep.subdir"] } else { &["run.dir"] };
+        let is_set =
+            |key: &&str| self.config.hydra().select(key).is_some_and(|node| !is_hydras_own(node.origin()));
+        if !keys.iter().any(is_set) {
+            return Ok(None);
+        }
+        let mut folder = PathBuf::new();
+        for key in keys {
+            if let Some(node) = self.config.value(&format!("hydra.{key}"))? {
+                // A subdir is often a bare job number.
+                let value = to_json(&node);
+                folder.push(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+        }
+        Ok(Some(folder))
     }
+}
+
+/// Whether a value stands as Hydra ships it.
+fn is_hydras_own(origin: &Origin) -> bool {
+    matches!(origin, Origin::Builtin)
+        || origin.file_position().is_some_and(|(file, ..)| file == "<embedded>/hydra/config.yaml")
 }
 
 /// The configuration that a run was started with, changed by `overrides`.
@@ -95,5 +108,5 @@ pub fn saved(folder: &RunFolder, overrides: &[String]) -> Result<Composed, Runne
     let text = fs::read_to_string(&path).map_err(|source| ManagerError::Read { path, source })?;
     let files = BTreeMap::from([("config.yaml".to_owned(), text)]);
     let composer = Composer::new(SearchPath::new().with("run", ConfigSource::Files(Arc::new(files))));
-    Ok(Composed::of(composer.compose("config", overrides)?, overrides)?)
+    Ok(Composed::of(composer.compose("config", overrides)?)?)
 }

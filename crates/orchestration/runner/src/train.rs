@@ -1,11 +1,13 @@
 //! From a composed configuration to a run, or to a run that goes on.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{Catalog, Event};
-use fulmen_manager::{Ended, Interrupts, Launch, Manager, Report, RunFolder, Worker};
+use fulmen_manager::{Ended, Interrupts, Launch, Manager, ManagerError, Report, RunFolder, Worker};
 use fulmen_tracking::{Run, Tag, TrackingStore};
+use fulmen_utils::atomic;
 use serde_json::Value;
 
 use crate::RunnerError;
@@ -43,11 +45,22 @@ pub fn launch(
         experiment_name: text("experiment_name").unwrap_or_else(|| "Default".to_owned()),
         run_name: text("run_name"),
         tags: tags.map(|(key, value)| Tag::new(key, value.as_str().unwrap_or_default())).collect(),
-        files: composed.files()?,
+        files: composed.files(),
         resume: None,
         config,
     };
+    if let Some(folder) = composed.record_folder()? {
+        write_record(&folder, &launch.files)?;
+    }
     run(job, composed, &launch, take)
+}
+
+fn write_record(folder: &Path, files: &[(String, String)]) -> Result<(), ManagerError> {
+    atomic::create_folder(&folder.join(".hydra"))?;
+    for (name, text) in files {
+        atomic::write(&folder.join(name), text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Goes on with a run that was stopped, from its last checkpoint. Overrides may lengthen it: `trainer.max_epochs=20`.

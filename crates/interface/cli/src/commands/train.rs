@@ -38,7 +38,8 @@ pub(crate) fn run(arguments: TrainArguments) -> Result<ExitCode, CliError> {
     let mut worst = ExitCode::Success;
     for (index, job) in plan.jobs.iter().enumerate() {
         tell(format!("{} {}", styled(BOLD, format!("job {}/{}", index + 1, plan.jobs.len())), job.join(" ")));
-        match one(&Composed::of(composer.compose_job(&plan, index)?, job)?, json)? {
+        let composed = Composed { of_sweep: true, ..Composed::of(composer.compose_job(&plan, index)?)? };
+        match one(&composed, json)? {
             ExitCode::Success => {}
             ExitCode::Interrupted => return Ok(ExitCode::Interrupted),
             other => worst = other,

@@ -85,6 +85,30 @@ fn a_sweep_runs_every_job() {
 }
 
 #[test]
+fn a_record_is_written_where_hydra_is_told_to() {
+    let sandbox = Sandbox::new();
+    sandbox.train(&["model=mlp", "hydra.run.dir=out/${hydra.job.name}"]);
+    let overrides = std::fs::read_to_string(sandbox.path().join("out/fulmen/.hydra/overrides.yaml")).unwrap();
+    assert!(overrides.contains("- model=mlp") && !overrides.contains("hydra.run.dir"), "{overrides}");
+    let sweep = [
+        "train",
+        "--multirun",
+        "model=mlp",
+        "seed=1,2",
+        "hydra.sweep.dir=sweep",
+        "hydra.sweep.subdir=seed-${seed}",
+    ];
+    let arguments: Vec<&str> = sweep.iter().chain(&SHORT).copied().collect();
+    sandbox.run(&arguments).succeeded();
+    for seed in [1, 2] {
+        let config =
+            std::fs::read_to_string(sandbox.path().join(format!("sweep/seed-{seed}/.hydra/config.yaml")))
+                .unwrap();
+        assert!(config.contains(&format!("seed: {seed}\n")), "{config}");
+    }
+}
+
+#[test]
 fn a_config_of_the_users_own_is_found_in_conf() {
     let sandbox = Sandbox::new();
     sandbox.write("conf/model/tiny.yaml", "_target_: vision.mlp\nhidden: [8]\n");
