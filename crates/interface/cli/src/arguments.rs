@@ -93,6 +93,15 @@ pub(crate) struct TrainArguments {
     /// Print the configuration and stop
     #[arg(long, short = 'c', value_name = "PART")]
     pub(crate) cfg: Option<ConfigPart>,
+    /// With --cfg: only the value at this key
+    #[arg(long, short, value_name = "KEY", requires = "cfg")]
+    pub(crate) package: Option<String>,
+    /// With --cfg: resolve interpolations
+    #[arg(long, requires = "cfg")]
+    pub(crate) resolve: bool,
+    /// Print how the configuration came to be and stop
+    #[arg(long, short, value_name = "WHAT")]
+    pub(crate) info: Option<InfoPart>,
     /// Write events as JSON lines, the result last
     #[arg(long)]
     pub(crate) json: bool,

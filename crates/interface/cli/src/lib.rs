@@ -12,9 +12,10 @@ mod error;
 mod special;
 mod terminal;
 
+use std::env;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use clap_complete::CompleteEnv;
 
 use arguments::{Arguments, Command};
@@ -23,7 +24,8 @@ use error::CliError;
 /// The whole program.
 pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Arguments::command).complete();
-    let arguments = match Arguments::try_parse() {
+    let parsed = command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to standard output and are no mistake; the rest is bad input.
@@ -41,6 +43,19 @@ pub fn main() -> ExitCode {
             display::error::show(&error);
             fulmen_contracts::ExitCode::BadInput.into()
         }
+    }
+}
+
+/// The command line; asked for help, `train` lists the config groups that there are here, the user's own among them.
+fn command() -> clap::Command {
+    let command = Arguments::command();
+    let asks = env::args().any(|word| word == "--help" || word == "-h");
+    match embedded::groups_help().filter(|_| asks) {
+        Some(groups) => command.mut_subcommand("train", |train| {
+            let examples = train.get_after_help().map(ToString::to_string).unwrap_or_default();
+            train.after_help(format!("{examples}\n\n{groups}"))
+        }),
+        None => command,
     }
 }
 

@@ -92,10 +92,11 @@ impl Manager {
         };
         let mut unrecorded = None;
         let ended = follow(&self.worker, child, &folder, interrupts, |event| {
-            take(event, &run);
+            // Recorded first: what was shown is never lost.
             if let Err(error) = record::record(&recorder, event) {
                 unrecorded.get_or_insert(error);
             }
+            take(event, &run);
         })?;
         if matches!(ended, Ended::Said(Outcome::BadInput { .. })) {
             drop(recorder);

@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: ConfigArguments) -> Result<ExitCode, CliError> {
 }
 
 /// What `--info` prints.
-fn info_text(config: &fulmen_configuration::Config, part: InfoPart) -> String {
+pub(crate) fn info_text(config: &fulmen_configuration::Config, part: InfoPart) -> String {
     match part {
         InfoPart::Defaults => info::defaults_list(config),
         InfoPart::DefaultsTree => info::defaults_tree(config),

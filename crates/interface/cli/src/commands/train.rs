@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use fulmen_configuration::info::show_config;
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{Event, ExitCode};
 use fulmen_manager::{Ended, Report, Worker, find_run};
@@ -10,7 +11,7 @@ use fulmen_tracking::Run;
 use serde_json::json;
 
 use super::{config, interrupts, open_store};
-use crate::arguments::TrainArguments;
+use crate::arguments::{ConfigPart, TrainArguments};
 use crate::display::progress::{Progress, number};
 use crate::display::table::{self, Align};
 use crate::error::CliError;
@@ -19,12 +20,18 @@ use crate::{embedded, special};
 
 /// Trains what the command line describes.
 pub(crate) fn run(arguments: TrainArguments) -> Result<ExitCode, CliError> {
-    let TrainArguments { source, multirun, cfg, json, mut overrides } = arguments;
+    let TrainArguments { source, multirun, cfg, package, resolve, info, json, mut overrides } = arguments;
     let source = embedded::source(&source)?;
     let resumed = special::take(&mut overrides, "resume");
-    if let Some(part) = cfg {
+    if cfg.is_some() || info.is_some() {
         let config = source.composer().compose(source.config_name.as_str(), &overrides)?;
-        print(fulmen_configuration::info::show_config(&config, config::part(part), None, false)?);
+        print(match (info, cfg) {
+            (Some(what), _) => config::info_text(&config, what),
+            (None, part) => {
+                let part = config::part(part.unwrap_or(ConfigPart::Job));
+                show_config(&config, part, package.as_deref(), resolve)?
+            }
+        });
         return Ok(ExitCode::Success);
     }
     if let Some(wanted) = resumed {

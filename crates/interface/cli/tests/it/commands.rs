@@ -88,6 +88,23 @@ fn a_configuration_is_shown_whole_in_part_and_as_json() {
             .contains("model: convnet")
     );
     assert!(sandbox.run(&["train", "--cfg", "hydra"]).succeeded().stdout.starts_with("hydra:"));
+    let uri = sandbox
+        .run(&["train", "--cfg", "job", "--package", "mlflow.tracking_uri", "--resolve"])
+        .succeeded()
+        .stdout;
+    assert_eq!(uri, "sqlite:///runs/fulmen.db\n");
+    assert!(sandbox.run(&["train", "--info", "searchpath"]).succeeded().stdout.contains("fulmen"));
+}
+
+#[test]
+fn help_lists_the_groups_the_users_own_among_them() {
+    let sandbox = Sandbox::new();
+    sandbox.write("conf/model/tiny.yaml", "_target_: vision.mlp\n");
+    let help = sandbox.run(&["train", "--help"]).succeeded().stdout;
+    assert!(
+        help.contains("Configuration groups:") && help.contains("resnet18") && help.contains("tiny"),
+        "{help}"
+    );
 }
 
 #[test]
