@@ -13,6 +13,7 @@ mod special;
 mod terminal;
 
 use std::env;
+use std::panic;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -23,6 +24,7 @@ use error::CliError;
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    quiet_yaml_parser();
     CompleteEnv::with_factory(Arguments::command).complete();
     let parsed = command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
     let arguments = match parsed {
@@ -44,6 +46,17 @@ pub fn main() -> ExitCode {
             fulmen_contracts::ExitCode::BadInput.into()
         }
     }
+}
+
+/// The YAML parser panics on a few malformed files. The composer catches that and reports the file; the panic's own text
+/// would only frighten.
+fn quiet_yaml_parser() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |panicked| {
+        if panicked.location().is_none_or(|place| !place.file().contains("libyaml-safer")) {
+            usual(panicked);
+        }
+    }));
 }
 
 /// The command line; asked for help, `train` lists the config groups that there are here, the user's own among them.

@@ -41,6 +41,13 @@ fn an_unknown_field_in_a_file() {
 }
 
 #[test]
+fn a_file_that_the_yaml_parser_stumbles_over() {
+    let sandbox = Sandbox::new();
+    sandbox.write("conf/model/mine.yaml", "_target_: vision.mlp\nhidden: [!!str, a]\n");
+    refuses(&sandbox, &["model=mine"], &["conf/model/mine.yaml:2"]);
+}
+
+#[test]
 fn an_unknown_key_on_the_command_line() {
     refuses(&Sandbox::new(), &["trainer.max_epoch=3"], &["max_epoch", "max_epochs"]);
 }
