@@ -10,6 +10,7 @@ pub(crate) mod sync;
 pub(crate) mod train;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fulmen_configuration::Config;
 use fulmen_manager::Interrupts;
@@ -37,6 +38,9 @@ pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn TrackingStore>, CliE
     })
 }
 
+/// Two requests to stop are at least this far apart.
+const APART: Duration = Duration::from_millis(500);
+
 /// Counts Ctrl-C and SIGTERM from now on.
 pub(crate) fn interrupts() -> Interrupts {
     let interrupts = Interrupts::default();
@@ -44,8 +48,13 @@ pub(crate) fn interrupts() -> Interrupts {
     if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
         let counted = interrupts.clone();
         std::thread::spawn(move || {
+            let mut last: Option<Instant> = None;
             for _ in signals.forever() {
-                counted.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                // `timeout` and some supervisors send a signal twice, to the process and to its group: one request, not two.
+                if last.is_none_or(|last| last.elapsed() >= APART) {
+                    counted.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    last = Some(Instant::now());
+                }
             }
         });
     }

@@ -43,7 +43,10 @@ fn ctrl_c_saves_and_the_resumed_run_ends_with_the_same_bits_as_one_that_never_st
         event["event"] == "metrics" && event["step"].as_u64() >= Some(5)
     };
     assert!(lines.by_ref().map_while(Result::ok).any(|line| stepped(&line)));
+    // Twice at once, as `timeout` does it: to the process and to its group.
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let last = lines.map_while(Result::ok).last().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let stopped: Value = serde_json::from_str(&last).unwrap();
