@@ -4,21 +4,23 @@ use std::fs;
 use std::path::Path;
 
 use fulmen_base::events::{EventSink, StopSignal};
-use fulmen_base::model::named;
+use fulmen_base::model::{named, trainable};
 use fulmen_base::tasks::TaskModel;
-use fulmen_base::trainer::Trainer;
+use fulmen_base::trainer::{Deterministic, Optimizers, Trainer};
 use fulmen_base::{
-    DataModule, DataSpec, DatasetContext, Error, Model, ModelContext, Optimizer, Progress, Result, Scheduler,
-    TaskContext, config::RunConfig, weights,
+    DataModule, DataSpec, DatasetContext, Error, Model, ModelContext, Progress, Result, SchedulerContext,
+    SchedulerKind, TaskContext, config::RunConfig, weights,
 };
 use fulmen_contracts::event::Level;
 use fulmen_contracts::{Command, RunSpec};
-use fulmen_registry::{BuildError, Registry};
-use fulmen_strategies::{SingleDevice, Strategy};
-use fulmen_torch::environment;
+use fulmen_registry::{BuildError, Component, Registry, registry};
+use fulmen_strategies::{GradientScaler, SingleDevice, Strategy};
+use fulmen_torch::environment as engine;
 use fulmen_torch::tch::{self, nn};
 use fulmen_utils::atomic::{self, WriteError};
 use fulmen_utils::text;
+
+use crate::environment;
 
 /// Everything that a run needs, built and held against each other.
 pub(crate) struct Run {
@@ -30,13 +32,23 @@ pub(crate) struct Run {
 
 /// Builds the parts. Whatever is wrong with the request is found here, before any training.
 pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop: StopSignal) -> Result<Run> {
-    let config = RunConfig::read(&spec.config)?;
+    let mut config = RunConfig::read(&spec.config)?;
+    config.trainer = config.trainer.settled()?;
     settle(&config)?;
     let device = config
         .trainer
         .accelerator
         .device()
         .map_err(|error| Error::config("trainer.accelerator", error.to_string()))?;
+    let index =
+        config.trainer.devices.single().map_err(|message| Error::config("trainer.devices", message))?;
+    let device = if device.is_cuda() { tch::Device::Cuda(index) } else { device };
+    if config.trainer.num_nodes != 1 {
+        return Err(Error::config(
+            "trainer.num_nodes",
+            "several machines need a distributed strategy, which this version does not have yet: set 1",
+        ));
+    }
     let strategy: Box<dyn Strategy> = Box::new(SingleDevice(device));
 
     let context = DatasetContext { registry, seed: config.seed };
@@ -63,6 +75,9 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
         folder: spec.folder.clone(),
         seed: config.seed,
         run_config: spec.config.clone(),
+        environment: environment::of_run(),
+        profiler: None,
+        scaler: config.trainer.precision.scales_loss().then(GradientScaler::default),
     };
     trainer.prepare(&model)?;
     let mut run = Run { trainer, model, data, config };
@@ -70,7 +85,7 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
         load_weights(&run, Path::new(path))?;
     }
     if !matches!(spec.command, Command::Predict { .. }) {
-        run.trainer.probe(&mut run.model, run.data.as_ref())?;
+        run.trainer.probe(&mut run.model, run.data.as_mut())?;
     }
     if spec.command == Command::Train {
         check_room(&run)?;
@@ -78,20 +93,27 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
     Ok(run)
 }
 
-/// What moves the parameters; only a run that trains needs it.
-pub(crate) struct Optimization {
-    pub(crate) optimizer: Box<dyn Optimizer>,
-    pub(crate) scheduler: Option<Box<dyn Scheduler>>,
-}
-
-/// Builds optimizer and schedule, for the parameters and the length of the run.
-pub(crate) fn optimization(run: &Run, registry: &Registry) -> Result<Optimization> {
-    let parameters = fulmen_base::model::trainable(run.model.variables());
-    let optimizer = run.config.optimizer.build(registry, &parameters).map_err(at("optimizer"))?;
-    let length = run.trainer.length(run.data.as_ref())?;
-    let scheduler =
-        run.config.scheduler.as_ref().map(|scheduler| scheduler.build(registry, length)).transpose();
-    Ok(Optimization { optimizer, scheduler: scheduler.map_err(at("scheduler"))? })
+/// Builds the config's optimizers and schedules, for the model's parameters and the length of the run.
+pub(crate) fn optimizers(
+    config: &RunConfig,
+    model: &dyn Model,
+    length: SchedulerContext,
+) -> Result<Optimizers> {
+    let registry = registry().map_err(|error| Error::config("", error.to_string()))?;
+    let parameters = trainable(model.variables());
+    let scheduler = |key: &str, scheduler: &Option<Component<SchedulerKind>>| {
+        scheduler.as_ref().map(|scheduler| scheduler.build(registry, length)).transpose().map_err(at(key))
+    };
+    if config.optimizers.is_empty() {
+        let optimizer = config.optimizer.build(registry, &parameters).map_err(at("optimizer"))?;
+        return Ok(Optimizers::one(optimizer, scheduler("scheduler", &config.scheduler)?));
+    }
+    config.optimizers.iter().try_fold(Optimizers::default(), |optimizers, (name, named)| {
+        let own = named.parameters(name, &parameters)?;
+        let key = format!("optimizers.{name}");
+        let optimizer = named.optimizer.build(registry, &own).map_err(at(&format!("{key}.optimizer")))?;
+        Ok(optimizers.with(name, optimizer, scheduler(&format!("{key}.scheduler"), &named.scheduler)?))
+    })
 }
 
 /// Settings of the process itself.
@@ -99,9 +121,14 @@ fn settle(config: &RunConfig) -> Result<()> {
     if let Some(threads) = config.trainer.num_threads {
         tch::set_num_threads(threads);
     }
-    if config.trainer.deterministic {
-        environment::deterministic(true, false)?;
+    match config.trainer.deterministic {
+        Deterministic::No => {}
+        Deterministic::Yes => engine::deterministic(true, false)?,
+        Deterministic::Warn => engine::deterministic(true, true)?,
     }
+    // As Lightning: trying kernels out would choose by the clock.
+    let benchmark = config.trainer.benchmark.unwrap_or(false);
+    tch::Cuda::cudnn_set_benchmark(benchmark && config.trainer.deterministic == Deterministic::No);
     // For the initial weights; each training step draws from an address of its own.
     tch::manual_seed(config.seed as i64);
     Ok(())

@@ -13,7 +13,7 @@ use fulmen_contracts::{CONTRACT_VERSION, Command, Event, ExitCode, RunSpec};
 use fulmen_registry::registry;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::build::{self, Optimization, Run};
+use crate::build::{self, Run};
 use crate::{environment, pipe};
 
 /// Runs what standard input asks for.
@@ -76,24 +76,17 @@ fn conduct(spec: &RunSpec, events: &EventSink, stop: &StopSignal) -> Outcome {
     match &spec.command {
         Command::Train => train(&mut run, spec, checkpoint.as_ref()),
         Command::Validate => outcome(
-            run.trainer.validate(&mut run.model, run.data.as_ref()).map(|_| "validated".to_owned()),
+            run.trainer.validate(&mut run.model, run.data.as_mut()).map(|_| "validated".to_owned()),
             stop,
         ),
         Command::Test => {
-            outcome(run.trainer.test(&mut run.model, run.data.as_ref()).map(|_| "tested".to_owned()), stop)
+            outcome(run.trainer.test(&mut run.model, run.data.as_mut()).map(|_| "tested".to_owned()), stop)
         }
         Command::Predict { input } => predict(&mut run, input),
     }
 }
 
 fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outcome {
-    let built = registry()
-        .map_err(|error| Error::config("", error.to_string()))
-        .and_then(|registry| build::optimization(run, registry));
-    let Optimization { mut optimizer, scheduler } = match built {
-        Ok(built) => built,
-        Err(error) => return bad_input(&error),
-    };
     if run.trainer.config.enable_model_summary {
         run.trainer.summarise(run.config.model.name(), &run.model);
     }
@@ -102,11 +95,11 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
     {
         return bad_input(&error);
     }
+    let config = &run.config;
     let parts = Parts {
         model: &mut run.model,
-        optimizer: optimizer.as_mut(),
-        scheduler: scheduler.as_deref(),
-        data: run.data.as_ref(),
+        data: run.data.as_mut(),
+        configure_optimizers: &mut |model, length| build::optimizers(config, model, length),
     };
     let fitted = match run.trainer.fit(parts, checkpoint.filter(|_| spec.resume)) {
         Ok(fitted) => fitted,
@@ -127,7 +120,7 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
         if best.is_dir() {
             run.trainer.load_weights(&run.model, &Checkpoint::open(&best)?)?;
         }
-        let values = run.trainer.test(&mut run.model, run.data.as_ref())?;
+        let values = run.trainer.test(&mut run.model, run.data.as_mut())?;
         run.trainer.record_final(&fitted.state, values);
         Ok::<_, Error>(())
     })();
@@ -140,9 +133,9 @@ fn predict(run: &mut Run, input: &Path) -> Outcome {
         Err(error) => return bad_input(&error),
     };
     let events = run.trainer.events.clone();
-    let predicted = run
-        .trainer
-        .predict(&mut run.model, dataset, &files, |record| events.send(Event::Prediction { record }));
+    let predicted = run.trainer.predict(&mut run.model, run.data.as_mut(), dataset, &files, |record| {
+        events.send(Event::Prediction { record })
+    });
     match predicted {
         // A file of the user's that cannot be read is found only here.
         Err(error @ Error::Data { .. }) => bad_input(&error),

@@ -6,67 +6,20 @@ use std::path::Path;
 use fulmen_contracts::Stage;
 use fulmen_contracts::event::Values;
 use fulmen_registry::Kind;
+use fulmen_torch::tch::Tensor;
 use serde_json::Value;
 
-use crate::Result;
 use crate::events::EventSink;
-use crate::trainer::TrainerState;
+use crate::hooks::{hook_methods, with_hooks};
+use crate::step::StepOutput;
+use crate::trainer::{Optimizers, TrainerConfig, TrainerState};
+use crate::{Batch, Error, Result};
 
-/// Something done beside training. Hooks have Lightning's names and order.
+/// Something done beside training. Hooks have Lightning's names and order; each does nothing unless it is written.
+///
+/// Callbacks have their hooks in the order of their names in the config; the model's own hook follows theirs.
 pub trait Callback: Debug + Send {
-    /// Training is about to begin, or to go on.
-    ///
-    /// # Errors
-    /// When the callback cannot do its work: the run fails and names it.
-    fn on_train_start(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
-        let _ = context;
-        Ok(())
-    }
-
-    /// An epoch begins.
-    ///
-    /// # Errors
-    /// As [`Self::on_train_start`].
-    fn on_train_epoch_start(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
-        let _ = context;
-        Ok(())
-    }
-
-    /// A training batch is done.
-    ///
-    /// # Errors
-    /// As [`Self::on_train_start`].
-    fn on_train_batch_end(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
-        let _ = context;
-        Ok(())
-    }
-
-    /// Validation is done; its metrics are in [`CallbackContext::metrics`].
-    ///
-    /// # Errors
-    /// As [`Self::on_train_start`].
-    fn on_validation_end(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
-        let _ = context;
-        Ok(())
-    }
-
-    /// An epoch is done, its validation included.
-    ///
-    /// # Errors
-    /// As [`Self::on_train_start`].
-    fn on_train_epoch_end(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
-        let _ = context;
-        Ok(())
-    }
-
-    /// Training is done.
-    ///
-    /// # Errors
-    /// As [`Self::on_train_start`].
-    fn on_train_end(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
-        let _ = context;
-        Ok(())
-    }
+    with_hooks! { hook_methods }
 
     /// Batches of a stage have been done, `rate` a second; called some ten times a second.
     fn on_progress(&mut self, progress: &StageProgress<'_>, events: &EventSink) {
@@ -86,16 +39,51 @@ pub trait Callback: Debug + Send {
         let _ = state;
         Ok(())
     }
+
+    /// Tensors that a checkpoint keeps of it, by name, such as averaged weights.
+    fn state_tensors(&self) -> Vec<(String, Tensor)> {
+        Vec::new()
+    }
+
+    /// Goes on from the tensors that a checkpoint kept; called after [`Self::load_state_dict`].
+    ///
+    /// # Errors
+    /// When they were kept for another model.
+    fn load_state_tensors(&mut self, tensors: Vec<(String, Tensor)>) -> Result<()> {
+        let _ = tensors;
+        Ok(())
+    }
 }
 
-/// What a callback sees of the run, and what it may ask for.
+/// What a hook sees of the run, and what it may ask for.
 #[derive(Debug)]
-pub struct CallbackContext<'a> {
+pub struct HookContext<'a> {
+    /// The part of the run's life that it is called in.
+    pub stage: Stage,
     /// How far training has come.
     pub state: &'a TrainerState,
+    /// The trainer's arguments.
+    pub config: &'a TrainerConfig,
     /// The latest metrics, as `stage/metric`.
     pub metrics: &'a Values,
-    /// The learning rate of the step that was just done.
+    /// Parameters and buffers by their `state_dict` names, in order. They share the model's memory: what is written to
+    /// them is written to the model.
+    pub variables: &'a [(String, Tensor)],
+    /// What moves the parameters; none outside training.
+    pub optimizers: &'a mut Optimizers,
+    /// The batch within its pass, from 0, where there is one at hand.
+    pub batch_index: u64,
+    /// Batches of the pass at hand.
+    pub batches: u64,
+    /// The batch at hand, where the model is.
+    pub batch: Option<&'a Batch>,
+    /// What the step gave, once there is something.
+    pub outputs: Option<&'a StepOutput>,
+    /// What was predicted, one record a sample, at [`Callback::on_predict_batch_end`].
+    pub predictions: &'a [Value],
+    /// What failed, at [`Callback::on_exception`].
+    pub error: Option<&'a Error>,
+    /// The learning rate of the step that was just done: the first optimizer's first group.
     pub learning_rate: f64,
     /// The run's own folder.
     pub folder: &'a Path,
@@ -105,13 +93,13 @@ pub struct CallbackContext<'a> {
     pub(crate) requests: &'a mut Requests,
 }
 
-impl CallbackContext<'_> {
-    /// Ends training after this epoch or batch.
+impl HookContext<'_> {
+    /// Ends training at the next step, or once `min_epochs` and `min_steps` are met.
     pub fn request_stop(&mut self, reason: impl Into<String>) {
         self.requests.stop.get_or_insert(reason.into());
     }
 
-    /// Asks for a checkpoint, saved when all callbacks have had this hook, so that it holds the state of each.
+    /// Asks for a checkpoint, saved when all callbacks and the model have had this hook, so that it holds the state of each.
     pub fn request_checkpoint(&mut self, request: CheckpointRequest) {
         self.requests.checkpoints.push(request);
     }
@@ -119,6 +107,21 @@ impl CallbackContext<'_> {
     /// Records values along the steps.
     pub fn log(&mut self, values: Values) {
         self.requests.log.extend(values);
+    }
+
+    /// Passes over the rest of the epoch; at `on_train_batch_start`, as a `-1` that Lightning's users return there.
+    pub const fn skip_epoch(&mut self) {
+        self.requests.skip_epoch = true;
+    }
+
+    /// Leaves the optimizer's step out and drops the gradients; at `on_before_optimizer_step`.
+    pub const fn skip_step(&mut self) {
+        self.requests.skip_step = true;
+    }
+
+    /// Makes so many batches one step from the next window on.
+    pub const fn set_accumulate_grad_batches(&mut self, batches: u64) {
+        self.requests.accumulate_grad_batches = Some(batches);
     }
 }
 
@@ -128,6 +131,9 @@ pub(crate) struct Requests {
     pub(crate) stop: Option<String>,
     pub(crate) checkpoints: Vec<CheckpointRequest>,
     pub(crate) log: Values,
+    pub(crate) skip_epoch: bool,
+    pub(crate) skip_step: bool,
+    pub(crate) accumulate_grad_batches: Option<u64>,
 }
 
 /// A checkpoint that a callback asks for.
@@ -177,29 +183,51 @@ pub(crate) mod tests {
     use super::*;
 
     /// Everything that a hook is called with.
-    pub(crate) struct Hook {
+    pub(crate) struct CallbackHook {
+        pub(crate) stage: Stage,
         pub(crate) state: TrainerState,
         pub(crate) requests: Requests,
-        metrics: Values,
+        pub(crate) config: TrainerConfig,
+        pub(crate) variables: Vec<(String, Tensor)>,
+        pub(crate) optimizers: Optimizers,
+        pub(crate) outputs: Option<StepOutput>,
+        pub(crate) metrics: Values,
+        pub(crate) batches: u64,
+        pub(crate) folder: PathBuf,
         events: EventSink,
-        folder: PathBuf,
     }
 
-    impl Hook {
+    impl CallbackHook {
         pub(crate) fn new<const N: usize>(metrics: [(&str, f64); N]) -> Self {
             Self {
+                stage: Stage::Train,
                 state: TrainerState::default(),
                 requests: Requests::default(),
+                config: TrainerConfig::default(),
+                variables: Vec::new(),
+                optimizers: Optimizers::default(),
+                outputs: None,
                 metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
-                events: EventSink::new(|_| {}),
+                batches: 0,
                 folder: PathBuf::new(),
+                events: EventSink::new(|_| {}),
             }
         }
 
-        pub(crate) fn context(&mut self) -> CallbackContext<'_> {
-            CallbackContext {
+        pub(crate) fn context(&mut self) -> HookContext<'_> {
+            HookContext {
+                stage: self.stage,
                 state: &self.state,
+                config: &self.config,
                 metrics: &self.metrics,
+                variables: &self.variables,
+                optimizers: &mut self.optimizers,
+                batch_index: self.state.batch,
+                batches: self.batches,
+                batch: None,
+                outputs: self.outputs.as_ref(),
+                predictions: &[],
+                error: None,
                 learning_rate: 0.1,
                 folder: &self.folder,
                 events: &self.events,

@@ -4,7 +4,10 @@
 //! checkpoints/epoch=3-step=96/
 //! ├── model.safetensors        parameters and buffers, under PyTorch's names
 //! ├── optimizer.safetensors    the optimizer's state, as <parameter>.<name>
-//! ├── state.json               how far training had come, and the state of each callback
+//! ├── gradients.safetensors    of a window of accumulation that is not at its end
+//! ├── metrics.safetensors      what metrics have counted in an epoch that is not at its end
+//! ├── callbacks.safetensors    tensors of callbacks, such as averaged weights
+//! ├── state.json               how far training had come, and the state of everything else
 //! └── manifest.json            format, and the BLAKE3 digest of each file above
 //! ```
 
@@ -27,6 +30,9 @@ const MANIFEST: &str = "manifest.json";
 /// The file of a checkpoint that PyTorch reads as it is.
 pub const MODEL_FILE: &str = "model.safetensors";
 const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+const GRADIENTS_FILE: &str = "gradients.safetensors";
+const METRICS_FILE: &str = "metrics.safetensors";
+const CALLBACKS_FILE: &str = "callbacks.safetensors";
 const STATE_FILE: &str = "state.json";
 
 /// What is saved beside the tensors.
@@ -36,8 +42,44 @@ pub struct SavedState {
     pub trainer: TrainerState,
     /// The state of each callback, by its name in the config.
     pub callbacks: BTreeMap<String, Value>,
+    /// Steps and schedule of each optimizer, by its name.
+    #[serde(default)]
+    pub schedules: Value,
+    /// The loss scale, where the precision has one.
+    #[serde(default)]
+    pub scaler: Option<Value>,
+    /// What steps have logged in the epoch at hand: name, sum and weight.
+    #[serde(default)]
+    pub logged: Vec<(String, f64, f64)>,
+    /// The latest metrics, as `stage/metric`.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, Option<f64>>,
+    /// What the model's own hook keeps.
+    #[serde(default)]
+    pub model: Value,
+    /// What the data module keeps.
+    #[serde(default)]
+    pub data: Value,
+    /// What bit-equality depends on beside the configuration.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// The composed configuration of the run.
     pub config: Value,
+}
+
+/// The tensors of a checkpoint, by the file that holds them. A file of none is left out.
+#[derive(Debug, Default)]
+pub struct Tensors {
+    /// Parameters and buffers.
+    pub model: Vec<(String, Tensor)>,
+    /// The optimizers' state.
+    pub optimizer: Vec<(String, Tensor)>,
+    /// Gradients of an open window.
+    pub gradients: Vec<(String, Tensor)>,
+    /// What metrics have counted.
+    pub metrics: Vec<(String, Tensor)>,
+    /// Of callbacks, as `<callback>/<name>`.
+    pub callbacks: Vec<(String, Tensor)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,16 +101,11 @@ struct FileDigest {
 ///
 /// # Errors
 /// When the disk is full or the folder may not be written to; nothing is left behind then.
-pub fn save(
-    path: &Path,
-    model: &[(String, Tensor)],
-    optimizer: &[(String, Tensor)],
-    state: &SavedState,
-) -> Result<()> {
+pub fn save(path: &Path, tensors: &Tensors, state: &SavedState) -> Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     atomic::create_folder(parent)?;
     let beside = parent.join(format!(".{}.part", fulmen_utils::ids::short()));
-    let written = write_files(&beside, model, optimizer, state).and_then(|()| {
+    let written = write_files(&beside, tensors, state).and_then(|()| {
         match fs::remove_dir_all(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(WriteError::new(path, error).into());
@@ -86,17 +123,22 @@ pub fn save(
     written
 }
 
-fn write_files(
-    folder: &Path,
-    model: &[(String, Tensor)],
-    optimizer: &[(String, Tensor)],
-    state: &SavedState,
-) -> Result<()> {
+fn write_files(folder: &Path, tensors: &Tensors, state: &SavedState) -> Result<()> {
     atomic::create_folder(folder)?;
+    let Tensors { model, optimizer, gradients, metrics, callbacks } = tensors;
+    let mut files = vec![MODEL_FILE, OPTIMIZER_FILE];
     weights::save(&folder.join(MODEL_FILE), model)?;
     weights::save(&folder.join(OPTIMIZER_FILE), optimizer)?;
+    for (name, tensors) in [(GRADIENTS_FILE, gradients), (METRICS_FILE, metrics), (CALLBACKS_FILE, callbacks)]
+    {
+        if !tensors.is_empty() {
+            weights::save(&folder.join(name), tensors)?;
+            files.push(name);
+        }
+    }
     atomic::write(&folder.join(STATE_FILE), &json(state)?)?;
-    let files = [MODEL_FILE, OPTIMIZER_FILE, STATE_FILE]
+    files.push(STATE_FILE);
+    let files = files
         .into_iter()
         .map(|name| Ok((name.to_owned(), digest(&folder.join(name))?)))
         .collect::<Result<_>>()?;
@@ -189,6 +231,35 @@ impl Checkpoint {
         weights::load(&self.folder.join(OPTIMIZER_FILE))
     }
 
+    /// Gradients of an open window, by parameter; none where it was at its end.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn gradients(&self) -> Result<HashMap<String, Tensor>> {
+        self.if_there(GRADIENTS_FILE)
+    }
+
+    /// What metrics had counted.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn metrics(&self) -> Result<HashMap<String, Tensor>> {
+        self.if_there(METRICS_FILE)
+    }
+
+    /// Tensors of callbacks, as `<callback>/<name>`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn callbacks(&self) -> Result<HashMap<String, Tensor>> {
+        self.if_there(CALLBACKS_FILE)
+    }
+
+    fn if_there(&self, name: &str) -> Result<HashMap<String, Tensor>> {
+        let path = self.folder.join(name);
+        if path.is_file() { weights::load(&path) } else { Ok(HashMap::new()) }
+    }
+
     /// What was saved beside the tensors.
     ///
     /// # Errors
@@ -223,7 +294,7 @@ mod tests {
     fn saved() -> PathBuf {
         let path = tempfile::tempdir().unwrap().keep().join("epoch=0-step=1");
         let weight = vec![("fc.weight".to_owned(), Tensor::randn([4, 4], (Kind::Float, Device::Cpu)))];
-        save(&path, &weight, &[], &SavedState::default()).unwrap();
+        save(&path, &Tensors { model: weight, ..Tensors::default() }, &SavedState::default()).unwrap();
         path
     }
 

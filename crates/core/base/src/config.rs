@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use fulmen_registry::Component;
+use fulmen_torch::tch::Tensor;
+use fulmen_utils::nearest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,9 @@ pub struct RunConfig {
     /// How the learning rate changes; null leaves it as it is.
     #[serde(default)]
     pub scheduler: Option<Component<SchedulerKind>>,
+    /// Several optimizers by name, for a task that steps them itself; they take the place of `optimizer` and `scheduler`.
+    #[serde(default)]
+    pub optimizers: BTreeMap<String, NamedOptimizer>,
     /// The trainer's arguments.
     #[serde(default)]
     pub trainer: TrainerConfig,
@@ -46,6 +51,40 @@ pub struct RunConfig {
     /// Where runs are recorded.
     #[serde(default)]
     pub mlflow: MlflowConfig,
+}
+
+/// One of several optimizers.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamedOptimizer {
+    /// How its parameters move.
+    pub optimizer: Component<OptimizerKind>,
+    /// How its learning rate changes; null leaves it as it is.
+    #[serde(default)]
+    pub scheduler: Option<Component<SchedulerKind>>,
+    /// Which parameters are its own: the beginnings of their names, as in `[generator.]`.
+    pub parameters: Vec<String>,
+}
+
+impl NamedOptimizer {
+    /// Those of `all` that are its own.
+    ///
+    /// # Errors
+    /// When a beginning fits no name.
+    pub fn parameters(&self, name: &str, all: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        for (index, beginning) in self.parameters.iter().enumerate() {
+            if !all.iter().any(|(parameter, _)| parameter.starts_with(beginning)) {
+                let hint = nearest::hint(beginning, all.iter().map(|(parameter, _)| parameter.as_str()));
+                return Err(Error::config(
+                    format!("optimizers.{name}.parameters[{index}]"),
+                    format!("no trainable parameter begins with '{beginning}'{hint}"),
+                ));
+            }
+        }
+        let own = |parameter: &str| self.parameters.iter().any(|beginning| parameter.starts_with(beginning));
+        let own = all.iter().filter(|(parameter, _)| own(parameter));
+        Ok(own.map(|(parameter, tensor)| (parameter.clone(), tensor.shallow_clone())).collect())
+    }
 }
 
 /// Where and under which names a run is recorded, as MLflow calls them.

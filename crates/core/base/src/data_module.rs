@@ -4,12 +4,14 @@ use std::fmt::{self, Debug};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fulmen_contracts::{Event, Schema};
+use fulmen_contracts::{Event, Schema, Stage};
 use fulmen_registry::{Kind, Registry};
+use fulmen_torch::tch::Device;
 use fulmen_utils::Address;
+use serde_json::Value;
 
 use crate::events::EventSink;
-use crate::{Batch, Result};
+use crate::{Batch, Error, Result};
 
 /// A part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +79,60 @@ pub trait DataModule: Debug + Send {
     /// # Errors
     /// When a file is missing or malformed: the message names it.
     fn setup(&mut self) -> Result<()>;
+
+    /// What is to be undone when the stage is over.
+    ///
+    /// # Errors
+    /// When it cannot be undone.
+    fn teardown(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// A batch as the loader made it, before it moves to the device.
+    ///
+    /// # Errors
+    /// When the batch cannot be used.
+    fn on_before_batch_transfer(&mut self, batch: Batch, stage: Stage) -> Result<Batch> {
+        let _ = stage;
+        Ok(batch)
+    }
+
+    /// Moves a batch to where the model is.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn transfer_batch_to_device(&mut self, batch: Batch, device: Device, stage: Stage) -> Result<Batch> {
+        let _ = stage;
+        Ok(batch.to_device(device))
+    }
+
+    /// A batch where the model is: the place for what is better done there, on whole batches.
+    ///
+    /// # Errors
+    /// When the batch cannot be used.
+    fn on_after_batch_transfer(&mut self, batch: Batch, stage: Stage) -> Result<Batch> {
+        let _ = stage;
+        Ok(batch)
+    }
+
+    /// What a checkpoint keeps of it. What is drawn by address needs nothing kept.
+    fn state_dict(&self) -> Value {
+        Value::Null
+    }
+
+    /// Goes on from what a checkpoint kept.
+    ///
+    /// # Errors
+    /// When it was kept by other data.
+    fn load_state_dict(&mut self, state: &Value) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// The run fails with `error`: a last chance to close what is open.
+    fn on_exception(&mut self, error: &Error) {
+        let _ = error;
+    }
 
     /// What each batch holds; known after [`Self::setup`].
     fn spec(&self) -> DataSpec;

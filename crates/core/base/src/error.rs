@@ -68,11 +68,13 @@ pub enum Error {
     /// libtorch refused.
     #[error("libtorch: {0}")]
     Torch(String),
-    /// A hook of a callback failed.
-    #[error("callback '{name}': {source}")]
-    Callback {
-        /// Its name in the config.
-        name: String,
+    /// A hook failed.
+    #[error("{owner}, {hook}: {source}")]
+    Hook {
+        /// Whose: `callback 'early_stopping'`, `the model`.
+        owner: String,
+        /// Which: `on_train_batch_end`.
+        hook: &'static str,
         /// Why.
         source: Box<Self>,
     },

@@ -8,6 +8,25 @@ use fulmen_torch::tch::Tensor;
 
 use crate::Result;
 
+/// Parameters that share settings.
+#[derive(Debug)]
+pub struct ParamGroup {
+    /// `default`, or what its pattern is called.
+    pub name: String,
+    /// `state_dict` names, in order.
+    pub names: Vec<String>,
+    /// The parameters, in the same order.
+    pub params: Vec<Tensor>,
+    /// Learning rate of the next step; schedules set it.
+    pub lr: f64,
+    /// What schedules multiply.
+    pub initial_lr: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Momentum or first beta: what one-cycle cycles. None where there is none.
+    pub momentum: Option<f64>,
+}
+
 /// Moves parameters by their gradients.
 pub trait Optimizer: Debug + Send {
     /// One step, with the gradients that are there.
@@ -16,11 +35,11 @@ pub trait Optimizer: Debug + Send {
     /// When libtorch refuses.
     fn step(&mut self) -> Result<()>;
 
-    /// The learning rate of the next step.
-    fn learning_rate(&self) -> f64;
+    /// Parameters and what they share.
+    fn param_groups(&self) -> &[ParamGroup];
 
-    /// Sets the learning rate of the next step.
-    fn set_learning_rate(&mut self, learning_rate: f64);
+    /// The same, to be changed.
+    fn param_groups_mut(&mut self) -> &mut [ParamGroup];
 
     /// State to be saved, as `<parameter>.<name>`: `fc.weight.exp_avg`.
     fn state_dict(&self) -> Vec<(String, Tensor)>;

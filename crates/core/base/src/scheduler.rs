@@ -5,6 +5,9 @@ use std::fmt::Debug;
 use fulmen_registry::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{ParamGroup, Result};
 
 /// When a schedule moves on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,13 +20,45 @@ pub enum Interval {
     Epoch,
 }
 
-/// The learning rate as a function of how far training has come: nothing is kept, so nothing can be lost on resume.
+/// The learning rate as a function of how far training has come.
 pub trait Scheduler: Debug + Send {
-    /// What [`Self::factor`] counts.
+    /// What `done` counts.
     fn interval(&self) -> Interval;
 
-    /// By what the optimizer's own learning rate is multiplied after `done` steps or epochs.
+    /// By what each group's own learning rate is multiplied after `done` steps or epochs.
     fn factor(&self, done: u64) -> f64;
+
+    /// Sets what each group has after `done` steps or epochs.
+    fn apply(&mut self, done: u64, groups: &mut [ParamGroup]) {
+        let factor = self.factor(done);
+        for group in groups {
+            group.lr = group.initial_lr * factor;
+        }
+    }
+
+    /// The metric that it watches.
+    fn monitor(&self) -> Option<&str> {
+        None
+    }
+
+    /// Told each new value of that metric.
+    fn observe(&mut self, value: f64) {
+        let _ = value;
+    }
+
+    /// What a checkpoint keeps of it.
+    fn state_dict(&self) -> Value {
+        Value::Null
+    }
+
+    /// Goes on from what a checkpoint kept.
+    ///
+    /// # Errors
+    /// When it was kept by another schedule.
+    fn load_state_dict(&mut self, state: &Value) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
 }
 
 /// The kind `scheduler`.

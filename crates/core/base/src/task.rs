@@ -7,10 +7,13 @@ use fulmen_registry::{Kind, Registry};
 use fulmen_torch::tch::Tensor;
 use serde_json::Value;
 
-use crate::{Batch, DataSpec, Metric, Result, Tensors};
+use crate::hooks::{hook_methods, with_hooks};
+use crate::{Batch, DataSpec, Metric, Mode, Network, Result, StepContext, StepOutput, Tensors};
 
 /// What a network is for. One network serves several tasks, and one task any network whose outputs fit.
 pub trait Task: Debug + Send {
+    with_hooks! { hook_methods }
+
     /// What it asks of a batch beyond what the network does: `schema! { label: i64["B"] }`.
     fn targets(&self) -> Schema;
 
@@ -22,6 +25,30 @@ pub trait Task: Debug + Send {
     /// # Errors
     /// When a tensor is missing.
     fn loss(&self, outputs: &Tensors, batch: &Batch) -> Result<Tensor>;
+
+    /// Whether the trainer does the backward pass and the optimizer's step, or [`Self::training_step`] does both itself.
+    fn automatic_optimization(&self) -> bool {
+        true
+    }
+
+    /// One training batch: by default a forward pass and the loss, with the network's outputs beside it.
+    ///
+    /// A task with manual optimisation, such as one of two adversaries, does its backward passes and steps here, through
+    /// [`StepContext::manual`].
+    ///
+    /// # Errors
+    /// When batch, network and task do not fit.
+    fn training_step(
+        &mut self,
+        network: &dyn Network,
+        batch: &Batch,
+        context: &mut StepContext<'_>,
+    ) -> Result<StepOutput> {
+        let _ = context;
+        let outputs = network.forward(batch, Mode::Train)?;
+        let loss = Some(self.loss(&outputs, batch)?);
+        Ok(StepOutput { loss, extra: outputs })
+    }
 
     /// Fresh metrics for one stage, by name.
     fn metrics(&self) -> Vec<(String, Box<dyn Metric>)>;

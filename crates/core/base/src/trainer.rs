@@ -3,37 +3,48 @@
 //! Reads top to bottom as training happens: [`Trainer::fit`] in `trainer/fit.rs`, validation, test and prediction in
 //! `trainer/evaluate.rs`, the arguments in `trainer/config.rs`.
 
+mod batch;
+mod checkpointing;
+mod clipping;
 mod config;
 mod evaluate;
 mod fit;
+mod limit;
+mod optimization;
 mod pace;
+mod profile;
+mod session;
 mod state;
 mod time_limit;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fulmen_contracts::event::Values;
 use fulmen_contracts::{Axis, Event, Stage};
-use fulmen_strategies::Strategy;
+use fulmen_strategies::{GradientScaler, Strategy};
 use fulmen_torch::layout;
 use fulmen_torch::tch::Kind;
 use fulmen_utils::Address;
 use serde_json::Value;
 
-pub use config::{FastDevRun, GradientClipAlgorithm, Limit, TrainerConfig};
-pub use fit::{FitOutcome, Parts};
+pub use clipping::{GradientClipAlgorithm, GradientClipping};
+pub use config::{ProfilerName, TrainerConfig};
+pub use fit::{ConfigureOptimizers, FitOutcome, Parts};
+pub use limit::{Deterministic, FastDevRun, Limit, ValCheckInterval};
+pub use optimization::{DEFAULT_OPTIMIZER, ManualOptimization, OptimizerSlot, Optimizers};
+pub use profile::{Action, Profiler};
 pub use state::TrainerState;
+pub use time_limit::TimeLimit;
 
 use crate::callback::{Callback, StageProgress};
 use crate::checkpoint::Checkpoint;
 use crate::events::{EventSink, StopSignal};
 use crate::loader::{DataLoader, DataLoaderConfig};
 use crate::model::{Model, named};
-use crate::scheduler::SchedulerContext;
+use crate::step::StepContext;
 use crate::weights::{self, LoadReport};
 use crate::{Batch, DataModule, Error, Result, Split};
 
@@ -58,14 +69,28 @@ pub struct Trainer {
     pub seed: u64,
     /// The composed configuration, kept in each checkpoint.
     pub run_config: Value,
+    /// What bit-equality depends on beside the configuration: libtorch's version, threads, the CPU's instructions.
+    pub environment: BTreeMap<String, String>,
+    /// Told where the time goes; none measures nothing.
+    pub profiler: Option<Box<dyn Profiler>>,
+    /// Where the precision scales the loss.
+    pub scaler: Option<GradientScaler>,
 }
 
 impl Trainer {
-    /// Lays the model out as the strategy wants it; before the optimizer is built, whose state follows the layout.
+    /// Brings the model into the run's number format and layout; before the optimizer is built, whose state follows both.
     ///
     /// # Errors
     /// When libtorch refuses.
     pub fn prepare(&self, model: &dyn Model) -> Result<()> {
+        let kind = self.config.precision.kind();
+        if kind != Kind::Float {
+            for (_, mut tensor) in named(model.variables()) {
+                if tensor.kind() == Kind::Float {
+                    tensor.set_data(&tensor.f_to_kind(kind)?);
+                }
+            }
+        }
         if self.config.channels_last {
             for (_, tensor) in named(model.variables()) {
                 if tensor.dim() == 4 {
@@ -74,18 +99,6 @@ impl Trainer {
             }
         }
         Ok(())
-    }
-
-    /// How long the run will be, for schedules.
-    ///
-    /// # Errors
-    /// When there is no training data.
-    pub fn length(&self, data: &dyn DataModule) -> Result<SchedulerContext> {
-        let batches = self.config.batches(Stage::Train, self.train_loader(data)?.len());
-        let steps_an_epoch = batches.div_ceil(self.config.accumulate_grad_batches.max(1));
-        let by_epochs = self.config.epochs().map(|epochs| epochs * steps_an_epoch);
-        let total_steps = [by_epochs, self.config.steps()].into_iter().flatten().min();
-        Ok(SchedulerContext { total_steps, total_epochs: self.config.epochs() })
     }
 
     /// Reads the weights of a checkpoint into the model.
@@ -119,19 +132,33 @@ impl Trainer {
     ///
     /// # Errors
     /// When the model cannot take this data: the message says what libtorch said.
-    pub fn probe(&mut self, model: &mut dyn Model, data: &dyn DataModule) -> Result<()> {
+    pub fn probe(&mut self, model: &mut dyn Model, data: &mut dyn DataModule) -> Result<()> {
         let Some(dataset) =
             [Split::Train, Split::Validation, Split::Test].into_iter().find_map(|split| data.dataset(split))
         else {
             return Err(Error::config("dataset", "the dataset has no samples in any split"));
         };
         let few: Vec<usize> = (0..dataset.len().min(2)).collect();
-        let batch = self.place(dataset.batch(&few, Address::root(self.seed))?)?;
+        let batch = dataset.batch(&few, Address::root(self.seed))?;
+        let batch = data.on_before_batch_transfer(batch, Stage::SanityCheck)?;
+        let batch = data.transfer_batch_to_device(batch, self.strategy.device(), Stage::SanityCheck)?;
+        let batch = self.in_format(data.on_after_batch_transfer(batch, Stage::SanityCheck)?)?;
         let shapes = batch.schema();
-        let tried = self
-            .guarded(Stage::SanityCheck, 0, || fulmen_torch::tch::no_grad(|| model.validation_step(&batch)));
+        let mut logged = Vec::new();
+        let mut context = StepContext {
+            stage: Stage::SanityCheck,
+            epoch: 0,
+            batch_index: 0,
+            global_step: 0,
+            batch_size: batch.size(),
+            logged: &mut logged,
+            manual: None,
+        };
+        let tried = self.guarded(Stage::SanityCheck, 0, || {
+            fulmen_torch::tch::no_grad(|| model.validation_step(&batch, &mut context))
+        });
         model.reset_metrics(Stage::Validate);
-        tried.map_err(|error| match error {
+        tried.map(drop).map_err(|error| match error {
             Error::Step { message, .. } => {
                 Error::config("model", format!("the model cannot take this data, {shapes}: {message}"))
             }
@@ -144,7 +171,9 @@ impl Trainer {
             .dataset(Split::Train)
             .filter(|dataset| !dataset.is_empty())
             .ok_or_else(|| Error::config("dataset", "the dataset has no training samples"))?;
-        Ok(DataLoader::train(dataset, &self.loader, self.seed))
+        // What is to be learnt by heart comes in one order.
+        let shuffle = self.loader.shuffle && self.config.overfit_batches.is_zero();
+        Ok(DataLoader::train(dataset, &DataLoaderConfig { shuffle, ..self.loader.clone() }, self.seed))
     }
 
     fn eval_loader(&self, data: &dyn DataModule, split: Split) -> Option<DataLoader> {
@@ -152,12 +181,17 @@ impl Trainer {
         Some(DataLoader::eval(dataset, &self.loader, self.seed))
     }
 
-    /// Moves a batch to where the model is.
-    fn place(&self, batch: Batch) -> Result<Batch> {
-        let batch = batch.to_device(self.strategy.device());
+    /// A batch in the run's number format and layout.
+    fn in_format(&self, batch: Batch) -> Result<Batch> {
+        let kind = self.config.precision.kind();
+        let batch = if kind == Kind::Float {
+            batch
+        } else {
+            batch.map(|tensor| if tensor.kind() == Kind::Float { tensor.to_kind(kind) } else { tensor })
+        };
         if self.config.channels_last {
             for (_, tensor) in batch.iter() {
-                if tensor.dim() == 4 && tensor.kind() == Kind::Float {
+                if tensor.dim() == 4 && tensor.kind() == kind {
                     layout::channels_last(tensor)?;
                 }
             }
@@ -167,13 +201,8 @@ impl Trainer {
 
     /// Runs a step in the run's precision; a panic in it, such as those of `tch`'s operators, becomes an error.
     fn guarded<T>(&self, stage: Stage, step: u64, run: impl FnOnce() -> Result<T>) -> Result<T> {
-        let precision = self.config.precision;
-        let device = self.strategy.device();
-        catch_unwind(AssertUnwindSafe(|| precision.run(device, run))).map_err(|panic| Error::Step {
-            stage: stage.name(),
-            step,
-            message: panic_message(panic.as_ref()),
-        })??
+        let (precision, device) = (self.config.precision, self.strategy.device());
+        session::guarded(|| precision.run(device, run)?).map_err(|error| batch::in_step(stage, step, error))
     }
 
     fn tell_progress(&mut self, progress: &StageProgress<'_>) {
@@ -189,6 +218,12 @@ impl Trainer {
     /// Sends values on that were measured after training, at the step where it ended.
     pub fn record_final(&self, state: &TrainerState, values: Values) {
         self.events.send(metrics_event(Axis::Epoch, state.epoch, state.global_step, values));
+    }
+
+    /// Sends values to whoever records them.
+    fn log_metrics(&mut self, metrics: Event) -> Result<()> {
+        self.events.send(metrics);
+        Ok(())
     }
 
     /// Where checkpoints are kept.
@@ -210,17 +245,4 @@ fn metrics_event(axis: Axis, at: u64, step: u64, values: Values) -> Event {
 
 fn misfit(report: &LoadReport) -> String {
     format!("does not fit this model: {}", report.describe())
-}
-
-/// What a panic said, in one line: libtorch adds a trace of its own, which belongs to the log.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("it panicked without a message");
-    // `tch` unwraps: `called `Result::unwrap()` on an `Err` value: Torch("…")`.
-    let text = text.split_once("Torch(\"").map_or(text, |(_, rest)| rest);
-    let line = text.split("\\n").next().unwrap_or(text);
-    line.lines().next().unwrap_or(line).trim_end_matches("\")").to_owned()
 }

@@ -3,11 +3,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test may panic"))]
 
 mod accelerator;
+mod devices;
 mod precision;
+mod scaler;
 mod single_device;
 
 pub use accelerator::{Accelerator, AcceleratorError};
+pub use devices::{Auto, Devices, StrategyName};
 pub use precision::Precision;
+pub use scaler::GradientScaler;
 pub use single_device::SingleDevice;
 
 use std::fmt::Debug;

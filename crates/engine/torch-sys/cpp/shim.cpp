@@ -8,6 +8,7 @@
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <c10/core/InferenceMode.h>
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -143,6 +144,21 @@ int ft_autocast(int enabled, int cuda, int dtype) {
     if (enabled) at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(dtype));
     at::autocast::set_autocast_enabled(device, enabled != 0);
     if (!enabled) at::autocast::clear_cache();
+  });
+}
+
+int ft_inference_mode(ft_guard* guard) {
+  return guarded([&] { *guard = new c10::InferenceMode(true); });
+}
+
+void ft_free_inference_mode(ft_guard guard) { delete static_cast<c10::InferenceMode*>(guard); }
+
+int ft_set_gradient(ft_tensor param, ft_tensor gradient) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto& one = tensor(param);
+    // In the parameter's layout, as autograd would have stored it.
+    one.mutable_grad() = at::empty_like(one).copy_(tensor(gradient));
   });
 }
 

@@ -25,6 +25,12 @@ int ft_channels_last(ft_tensor tensor);
 int ft_is_channels_last(ft_tensor tensor, int* answer);
 // Autocast for this thread, on CUDA or the CPU; dtype is an at::ScalarType.
 int ft_autocast(int enabled, int cuda, int dtype);
+// Inference mode for this thread, until the guard is freed on it.
+typedef void* ft_guard;
+int ft_inference_mode(ft_guard* guard);
+void ft_free_inference_mode(ft_guard guard);
+// Puts a copy of `gradient` in place as the parameter's gradient.
+int ft_set_gradient(ft_tensor param, ft_tensor gradient);
 int ft_deterministic(int enabled, int warn_only);
 const char* ft_version(void);
 const char* ft_cpu_capability(void);

@@ -7,6 +7,9 @@ use std::ffi::{c_char, c_double, c_int, c_void};
 /// An `at::Tensor*`, as `tch` hands it out.
 pub type TensorHandle = *mut c_void;
 
+/// A guard of libtorch's for this thread.
+pub type GuardHandle = *mut c_void;
+
 // SAFETY: the signatures are those of cpp/shim.h. Each returns 0, or 1 with the reason in `ft_last_error`.
 unsafe extern "C" {
     /// The reason of this thread's last failure; valid until its next call.
@@ -54,6 +57,12 @@ unsafe extern "C" {
     pub fn ft_is_channels_last(tensor: TensorHandle, answer: *mut c_int) -> c_int;
     /// Autocast for this thread, on CUDA or the CPU.
     pub fn ft_autocast(enabled: c_int, cuda: c_int, dtype: c_int) -> c_int;
+    /// Turns inference mode on for this thread, until the guard is freed on it.
+    pub fn ft_inference_mode(guard: *mut GuardHandle) -> c_int;
+    /// Frees a guard on the thread that it was made on.
+    pub fn ft_free_inference_mode(guard: GuardHandle);
+    /// Puts a copy of `gradient` in place as the parameter's gradient.
+    pub fn ft_set_gradient(param: TensorHandle, gradient: TensorHandle) -> c_int;
     /// Deterministic algorithms, or an error (or warning) where there is none.
     pub fn ft_deterministic(enabled: c_int, warn_only: c_int) -> c_int;
     /// libtorch's version.

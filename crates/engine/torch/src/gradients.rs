@@ -1,7 +1,7 @@
 //! Gradients of many parameters at once.
 
 use crate::optimizers::count;
-use crate::{TorchError, check, handles, sys};
+use crate::{TorchError, check, handle, handles, sys};
 use std::ptr;
 use tch::Tensor;
 
@@ -13,6 +13,15 @@ pub fn clear(params: &[Tensor]) -> Result<(), TorchError> {
     let param = handles(params);
     // SAFETY: an array of `count` live tensors, borrowed for the length of the call.
     check(unsafe { sys::ft_clear_gradients(param.as_ptr(), count(params)?) })
+}
+
+/// Puts a copy of `gradient` in place as the gradient of `param`, as a backward pass would have left it.
+///
+/// # Errors
+/// When the two differ in shape.
+pub fn set(param: &Tensor, gradient: &Tensor) -> Result<(), TorchError> {
+    // SAFETY: two live tensors, borrowed for the length of the call.
+    check(unsafe { sys::ft_set_gradient(handle(param), handle(gradient)) })
 }
 
 /// Scales all gradients so that their joint 2-norm is at most `max_norm`, as `torch.nn.utils.clip_grad_norm_`, and

@@ -7,6 +7,7 @@
 pub mod autocast;
 pub mod environment;
 pub mod gradients;
+pub mod inference;
 pub mod layout;
 pub mod optimizers;
 

@@ -1,12 +1,13 @@
 //! Ends training when a metric no longer improves.
 
+use fulmen_contracts::Stage;
 use fulmen_registry::component;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::monitor::{MonitorMode, watched};
-use crate::callback::{Callback, CallbackContext, CallbackKind};
+use crate::callback::{Callback, CallbackKind, HookContext};
 use crate::{Error, Result};
 
 /// Ends training when a metric no longer improves, under Lightning's names.
@@ -62,7 +63,10 @@ struct Kept {
 }
 
 impl Callback for EarlyStopping {
-    fn on_validation_end(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
+    fn on_validation_end(&mut self, context: &mut HookContext<'_>) -> Result<()> {
+        if context.stage == Stage::SanityCheck {
+            return Ok(());
+        }
         let EarlyStoppingConfig { monitor, mode, patience, min_delta, check_finite } = &self.config;
         let value = watched(monitor, context.metrics, "early_stopping")?;
         if *check_finite && !value.is_finite() {
@@ -96,7 +100,7 @@ impl Callback for EarlyStopping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callback::tests::Hook;
+    use crate::callback::tests::CallbackHook;
 
     fn stopping(patience: u64) -> EarlyStopping {
         let config = EarlyStoppingConfig {
@@ -110,7 +114,7 @@ mod tests {
     }
 
     fn stopped(callback: &mut EarlyStopping, loss: f64) -> bool {
-        let mut hook = Hook::new([("val/loss", loss)]);
+        let mut hook = CallbackHook::new([("val/loss", loss)]);
         callback.on_validation_end(&mut hook.context()).unwrap();
         hook.requests.stop.is_some()
     }
@@ -134,7 +138,8 @@ mod tests {
     fn a_metric_that_is_not_there_is_named_with_the_near_one() {
         let mut callback = stopping(1);
         callback.config.monitor = "val/los".into();
-        let error = callback.on_validation_end(&mut Hook::new([("val/loss", 1.0)]).context()).unwrap_err();
+        let error =
+            callback.on_validation_end(&mut CallbackHook::new([("val/loss", 1.0)]).context()).unwrap_err();
         assert!(error.to_string().contains("did you mean 'val/loss'"), "{error}");
     }
 }

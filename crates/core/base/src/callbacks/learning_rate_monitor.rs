@@ -4,7 +4,7 @@ use fulmen_registry::component;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::callback::{Callback, CallbackContext, CallbackKind};
+use crate::callback::{Callback, CallbackKind, HookContext};
 use crate::{Result, scheduler::Interval};
 
 /// Records the learning rate as `lr`.
@@ -25,21 +25,21 @@ component! { CallbackKind, "learning_rate_monitor", LearningRateMonitorConfig =>
 pub struct LearningRateMonitor(Interval);
 
 impl LearningRateMonitor {
-    fn log(context: &mut CallbackContext<'_>) {
+    fn log(context: &mut HookContext<'_>) {
         let learning_rate = context.learning_rate;
         context.log([("lr".to_owned(), learning_rate)].into());
     }
 }
 
 impl Callback for LearningRateMonitor {
-    fn on_train_batch_end(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
+    fn on_train_batch_end(&mut self, context: &mut HookContext<'_>) -> Result<()> {
         if self.0 == Interval::Step && context.state.logs_this_step {
             Self::log(context);
         }
         Ok(())
     }
 
-    fn on_train_epoch_end(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
+    fn on_train_epoch_end(&mut self, context: &mut HookContext<'_>) -> Result<()> {
         if self.0 == Interval::Epoch {
             Self::log(context);
         }

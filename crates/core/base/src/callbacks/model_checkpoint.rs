@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::monitor::{MonitorMode, watched};
-use crate::callback::{Callback, CallbackContext, CallbackKind, CheckpointRequest};
+use crate::callback::{Callback, CallbackKind, CheckpointRequest, HookContext};
 use crate::{Error, Result};
 
 /// Keeps the best checkpoints and the last, under Lightning's names.
@@ -70,7 +70,7 @@ struct Kept {
 impl ModelCheckpoint {
     /// Saves what is to be kept now. `measured` says that there has been a validation by now, so that a metric that is
     /// not there is a mistake rather than a matter of time.
-    fn look(&mut self, context: &mut CallbackContext<'_>, measured: bool) -> Result<()> {
+    fn look(&mut self, context: &mut HookContext<'_>, measured: bool) -> Result<()> {
         let name = format!("epoch={}-step={}", context.state.epoch, context.state.global_step);
         if self.kept.last.as_deref() == Some(name.as_str()) {
             return Ok(());
@@ -117,7 +117,7 @@ impl ModelCheckpoint {
 }
 
 impl Callback for ModelCheckpoint {
-    fn on_train_batch_end(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
+    fn on_train_batch_end(&mut self, context: &mut HookContext<'_>) -> Result<()> {
         match self.config.every_n_train_steps {
             Some(every)
                 if context.state.stepped && context.state.global_step.is_multiple_of(every.max(1)) =>
@@ -128,7 +128,7 @@ impl Callback for ModelCheckpoint {
         }
     }
 
-    fn on_train_epoch_end(&mut self, context: &mut CallbackContext<'_>) -> Result<()> {
+    fn on_train_epoch_end(&mut self, context: &mut HookContext<'_>) -> Result<()> {
         let done = context.state.epoch + 1;
         if self.config.every_n_train_steps.is_some()
             || !done.is_multiple_of(self.config.every_n_epochs.max(1))
@@ -153,7 +153,7 @@ impl Callback for ModelCheckpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callback::tests::Hook;
+    use crate::callback::tests::CallbackHook;
 
     fn checkpoint(save_top_k: i64) -> ModelCheckpoint {
         let config = ModelCheckpointConfig {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn epoch(callback: &mut ModelCheckpoint, epoch: u64, loss: f64) -> Vec<CheckpointRequest> {
-        let mut hook = Hook::new([("val/loss", loss)]);
+        let mut hook = CallbackHook::new([("val/loss", loss)]);
         hook.state.epoch = epoch;
         hook.state.global_step = epoch + 1;
         callback.on_train_epoch_end(&mut hook.context()).unwrap();
@@ -193,7 +193,7 @@ mod tests {
     fn before_the_first_validation_only_the_last_is_kept() {
         let mut callback = checkpoint(1);
         callback.config.every_n_train_steps = Some(2);
-        let mut hook = Hook::new([]);
+        let mut hook = CallbackHook::new([]);
         (hook.state.global_step, hook.state.stepped) = (2, true);
         callback.on_train_batch_end(&mut hook.context()).unwrap();
         assert_eq!(hook.requests.checkpoints[0].aliases, ["last"]);

@@ -28,6 +28,16 @@ impl Mean {
         self.sum.as_ref().map(|sum| sum.double_value(&[]) / self.weight)
     }
 
+    /// Sum and weight; waits for the device.
+    pub(crate) fn parts(&self) -> Option<(f64, f64)> {
+        self.sum.as_ref().map(|sum| (sum.double_value(&[]), self.weight))
+    }
+
+    /// A mean that counts on from [`Self::parts`].
+    pub(crate) fn of_parts(sum: f64, weight: f64) -> Self {
+        Self { sum: Some(Tensor::from(sum)), weight }
+    }
+
     /// Forgets everything.
     pub fn reset(&mut self) {
         *self = Self::default();

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::state::StateTensors;
-use crate::{Optimizer, OptimizerKind, Result};
+use crate::{Optimizer, OptimizerKind, ParamGroup, Result};
 
 /// Adam with decoupled weight decay, under torch's names and defaults.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -82,8 +82,7 @@ component! { OptimizerKind, "adam", AdamConfig => |config, parameters| {
 /// Adam or AdamW.
 #[derive(Debug)]
 pub struct Adam {
-    names: Vec<String>,
-    params: Vec<Tensor>,
+    group: [ParamGroup; 1],
     exp_avg: StateTensors,
     exp_avg_sq: StateTensors,
     step: StateTensors,
@@ -108,14 +107,13 @@ impl Adam {
 
     /// For these parameters, by name.
     pub fn new(parameters: &[(String, Tensor)], settings: optimizers::Adam) -> Self {
-        let (names, params): (Vec<_>, Vec<_>) =
-            parameters.iter().map(|(name, param)| (name.clone(), param.shallow_clone())).unzip();
+        let group = super::state::group(parameters, settings.lr);
+        let params = &group.params;
         Self {
-            exp_avg: StateTensors::like("exp_avg", &params),
-            exp_avg_sq: StateTensors::like("exp_avg_sq", &params),
-            step: StateTensors::counts("step", &params),
-            names,
-            params,
+            exp_avg: StateTensors::like("exp_avg", params),
+            exp_avg_sq: StateTensors::like("exp_avg_sq", params),
+            step: StateTensors::counts("step", params),
+            group: [group],
             settings,
         }
     }
@@ -123,28 +121,29 @@ impl Adam {
 
 impl Optimizer for Adam {
     fn step(&mut self) -> Result<()> {
-        let Self { params, exp_avg, exp_avg_sq, step, settings, .. } = self;
-        Ok(fused_adam(params, &exp_avg.tensors, &exp_avg_sq.tensors, &step.tensors, *settings)?)
+        let Self { group: [group], exp_avg, exp_avg_sq, step, settings } = self;
+        let settings = optimizers::Adam { lr: group.lr, ..*settings };
+        Ok(fused_adam(&group.params, &exp_avg.tensors, &exp_avg_sq.tensors, &step.tensors, settings)?)
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.settings.lr
+    fn param_groups(&self) -> &[ParamGroup] {
+        &self.group
     }
 
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.settings.lr = learning_rate;
+    fn param_groups_mut(&mut self) -> &mut [ParamGroup] {
+        &mut self.group
     }
 
     fn state_dict(&self) -> Vec<(String, Tensor)> {
         [&self.exp_avg, &self.exp_avg_sq, &self.step]
             .into_iter()
-            .flat_map(|state| state.save(&self.names))
+            .flat_map(|state| state.save(&self.group[0].names))
             .collect()
     }
 
     fn load_state_dict(&mut self, saved: &HashMap<String, Tensor>) -> Result<()> {
         for state in [&mut self.exp_avg, &mut self.exp_avg_sq, &mut self.step] {
-            state.load(&self.names, saved)?;
+            state.load(&self.group[0].names, saved)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::state::StateTensors;
-use crate::{Optimizer, OptimizerKind, Result};
+use crate::{Optimizer, OptimizerKind, ParamGroup, Result};
 
 /// Stochastic gradient descent, under torch's names and defaults.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -50,8 +50,7 @@ component! { OptimizerKind, "sgd", SgdConfig => |config, parameters| {
 /// Stochastic gradient descent.
 #[derive(Debug)]
 pub struct Sgd {
-    names: Vec<String>,
-    params: Vec<Tensor>,
+    group: [ParamGroup; 1],
     /// None where there is no momentum.
     momentum: Option<StateTensors>,
     started: bool,
@@ -61,39 +60,40 @@ pub struct Sgd {
 impl Sgd {
     /// For these parameters, by name.
     pub fn new(parameters: &[(String, Tensor)], settings: optimizers::Sgd) -> Self {
-        let (names, params): (Vec<_>, Vec<_>) =
-            parameters.iter().map(|(name, param)| (name.clone(), param.shallow_clone())).unzip();
-        let momentum = (settings.momentum != 0.0).then(|| StateTensors::like("momentum_buffer", &params));
-        Self { names, params, momentum, started: false, settings }
+        let group = super::state::group(parameters, settings.lr);
+        let momentum =
+            (settings.momentum != 0.0).then(|| StateTensors::like("momentum_buffer", &group.params));
+        Self { group: [group], momentum, started: false, settings }
     }
 }
 
 impl Optimizer for Sgd {
     fn step(&mut self) -> Result<()> {
         let buffers = self.momentum.as_ref().map_or(&[][..], |momentum| &momentum.tensors);
-        fused_sgd(&self.params, buffers, self.settings, !self.started)?;
+        let settings = optimizers::Sgd { lr: self.group[0].lr, ..self.settings };
+        fused_sgd(&self.group[0].params, buffers, settings, !self.started)?;
         self.started = true;
         Ok(())
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.settings.lr
+    fn param_groups(&self) -> &[ParamGroup] {
+        &self.group
     }
 
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.settings.lr = learning_rate;
+    fn param_groups_mut(&mut self) -> &mut [ParamGroup] {
+        &mut self.group
     }
 
     fn state_dict(&self) -> Vec<(String, Tensor)> {
         // Before the first step the buffers hold nothing; saving none of them says so.
         let momentum = self.momentum.iter().filter(|_| self.started);
-        momentum.flat_map(|momentum| momentum.save(&self.names)).collect()
+        momentum.flat_map(|momentum| momentum.save(&self.group[0].names)).collect()
     }
 
     fn load_state_dict(&mut self, saved: &HashMap<String, Tensor>) -> Result<()> {
         self.started = !saved.is_empty();
         match &mut self.momentum {
-            Some(momentum) if self.started => momentum.load(&self.names, saved),
+            Some(momentum) if self.started => momentum.load(&self.group[0].names, saved),
             _ => Ok(()),
         }
     }

@@ -53,3 +53,18 @@ impl StateTensors {
         Ok(())
     }
 }
+
+/// All parameters in one group.
+pub(super) fn group(parameters: &[(String, Tensor)], lr: f64) -> crate::ParamGroup {
+    let (names, params) =
+        parameters.iter().map(|(name, param)| (name.clone(), param.shallow_clone())).unzip();
+    crate::ParamGroup {
+        name: "default".to_owned(),
+        names,
+        params,
+        lr,
+        initial_lr: lr,
+        weight_decay: 0.0,
+        momentum: None,
+    }
+}

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use fulmen_contracts::Stage;
 use fulmen_contracts::event::Values;
-use fulmen_torch::tch::{Tensor, nn, no_grad};
+use fulmen_torch::tch::{nn, no_grad};
 use serde_json::Value;
 
+use crate::hooks::{hook_forwards, with_hooks};
 use crate::metrics::Mean;
 use crate::model::{Mode, Model, Network};
-use crate::{Batch, Error, Metric, Result, Task};
+use crate::{Batch, Error, Metric, Result, StepContext, StepOutput, Task};
 
 /// A network, its parameters, and the task that judges it.
 #[derive(Debug)]
@@ -54,20 +55,25 @@ impl TaskModel {
         Ok(())
     }
 
-    fn evaluate(&mut self, batch: &Batch, stage: Stage) -> Result<()> {
-        let outputs = self.network.forward(batch, Mode::Eval)?;
-        let loss = self.task.loss(&outputs, batch)?;
-        self.count(stage, &outputs, batch, &loss)
+    fn evaluate(&mut self, batch: &Batch, stage: Stage) -> Result<StepOutput> {
+        let extra = self.network.forward(batch, Mode::Eval)?;
+        let loss = self.task.loss(&extra, batch)?;
+        let output = StepOutput { loss: Some(loss), extra };
+        self.count(stage, &output, batch)?;
+        Ok(output)
     }
 
-    fn count(&mut self, stage: Stage, outputs: &crate::Tensors, batch: &Batch, loss: &Tensor) -> Result<()> {
+    fn count(&mut self, stage: Stage, output: &StepOutput, batch: &Batch) -> Result<()> {
+        let StepOutput { loss, extra: outputs } = output;
         let (prediction, target) = (only(&self.task.outputs()), only(&self.task.targets()));
         let task = &self.task;
         let kept = self
             .stages
             .entry(stage)
             .or_insert_with(|| StageMetrics { loss: Mean::default(), metrics: task.metrics() });
-        kept.loss.add(loss, batch.size() as f64);
+        if let Some(loss) = loss {
+            kept.loss.add(loss, batch.size() as f64);
+        }
         if let (Some(prediction), Some(target)) = (prediction, target) {
             let (prediction, target) = (outputs.get(&prediction)?, batch.get(&target)?);
             for (_, metric) in &mut kept.metrics {
@@ -84,26 +90,31 @@ fn only(schema: &fulmen_contracts::Schema) -> Option<String> {
 }
 
 impl Model for TaskModel {
+    with_hooks! { hook_forwards task }
+
     fn variables(&self) -> &nn::VarStore {
         &self.variables
     }
 
-    fn training_step(&mut self, batch: &Batch) -> Result<Tensor> {
-        let outputs = self.network.forward(batch, Mode::Train)?;
-        let loss = self.task.loss(&outputs, batch)?;
-        self.count(Stage::Train, &outputs, batch, &loss)?;
-        Ok(loss)
+    fn automatic_optimization(&self) -> bool {
+        self.task.automatic_optimization()
     }
 
-    fn validation_step(&mut self, batch: &Batch) -> Result<()> {
+    fn training_step(&mut self, batch: &Batch, context: &mut StepContext<'_>) -> Result<StepOutput> {
+        let output = self.task.training_step(self.network.as_ref(), batch, context)?;
+        self.count(Stage::Train, &output, batch)?;
+        Ok(output)
+    }
+
+    fn validation_step(&mut self, batch: &Batch, _: &mut StepContext<'_>) -> Result<StepOutput> {
         self.evaluate(batch, Stage::Validate)
     }
 
-    fn test_step(&mut self, batch: &Batch) -> Result<()> {
+    fn test_step(&mut self, batch: &Batch, _: &mut StepContext<'_>) -> Result<StepOutput> {
         self.evaluate(batch, Stage::Test)
     }
 
-    fn predict_step(&mut self, batch: &Batch) -> Result<Vec<Value>> {
+    fn predict_step(&mut self, batch: &Batch, _: &mut StepContext<'_>) -> Result<Vec<Value>> {
         self.task.decode(&self.network.forward(batch, Mode::Eval)?)
     }
 

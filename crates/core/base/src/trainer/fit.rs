@@ -1,38 +1,44 @@
-//! Training: epochs, batches, steps.
+//! Training: epochs, batches, and when to validate, save and stop.
 
-use std::fs;
+use std::fmt;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use fulmen_contracts::event::Values;
+use fulmen_contracts::event::{Level, Values};
 use fulmen_contracts::{Axis, Event, Stage};
 use fulmen_torch::gradients;
-use fulmen_torch::tch::{self, Tensor};
-use fulmen_utils::Address;
+use fulmen_torch::tch::Tensor;
 
-use super::config::GradientClipAlgorithm;
+use super::limit::ValCheckInterval;
 use super::pace::Pace;
+use super::profile::Action;
+use super::session::{Seen, Session};
 use super::state::TrainerState;
-use super::{Trainer, metrics_event, time_limit};
-use crate::callback::{Callback, CallbackContext, CheckpointRequest, Requests, StageProgress};
-use crate::checkpoint::{self, Checkpoint, SavedState};
+use super::{Optimizers, Trainer};
+use crate::callback::{CheckpointRequest, StageProgress};
+use crate::checkpoint::Checkpoint;
 use crate::loader::DataLoader;
-use crate::model::{Model, named, trainable};
-use crate::optimizer::Optimizer;
-use crate::scheduler::{Interval, Scheduler};
-use crate::{Batch, DataModule, Error, Result, Split};
+use crate::model::Model;
+use crate::scheduler::{Interval, SchedulerContext};
+use crate::{Batch, DataModule, Error, Hook, Result, Split};
+
+/// Makes the optimizers of a run once its model and its length are known.
+pub type ConfigureOptimizers<'a> = &'a mut dyn FnMut(&dyn Model, SchedulerContext) -> Result<Optimizers>;
 
 /// What is trained, and by what.
-#[derive(Debug)]
 pub struct Parts<'a> {
     /// The model.
     pub model: &'a mut dyn Model,
-    /// Moves its parameters.
-    pub optimizer: &'a mut dyn Optimizer,
-    /// Changes the learning rate; none leaves it as it is.
-    pub scheduler: Option<&'a dyn Scheduler>,
     /// Where batches come from.
-    pub data: &'a dyn DataModule,
+    pub data: &'a mut dyn DataModule,
+    /// The config's optimizers, where the model brings none of its own.
+    pub configure_optimizers: ConfigureOptimizers<'a>,
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("model", &self.model).field("data", &self.data).finish_non_exhaustive()
+    }
 }
 
 /// How training ended.
@@ -42,25 +48,26 @@ pub struct FitOutcome {
     pub interrupted: bool,
     /// Why it ended, for people.
     pub reason: String,
-    /// The latest metrics, as `stage/metric`.
-    pub metrics: Values,
     /// How far it came.
     pub state: TrainerState,
 }
 
 /// One call of [`Trainer::fit`].
 struct Fit<'t, 'p> {
-    trainer: &'t mut Trainer,
-    parts: Parts<'p>,
+    session: Session<'t>,
+    model: &'p mut dyn Model,
+    data: &'p mut dyn DataModule,
     params: Vec<Tensor>,
-    base_learning_rate: f64,
-    learning_rate: f64,
     train: DataLoader,
     validation: Option<DataLoader>,
     batches: u64,
-    state: TrainerState,
-    metrics: Values,
-    deadline: Option<Instant>,
+    /// `[] f32`, of the batch that was just done.
+    last_loss: Option<Tensor>,
+    began: Instant,
+    elapsed_before_ms: u64,
+    /// What a callback asked for and the least number of epochs or steps may still hold back.
+    asked_to_stop: Option<String>,
+    told_to_wait: bool,
     /// Why training is to end; set once.
     ending: Option<Ending>,
 }
@@ -70,67 +77,135 @@ struct Ending {
     reason: String,
 }
 
-type Hook = fn(&mut dyn Callback, &mut CallbackContext<'_>) -> Result<()>;
-
 impl Trainer {
     /// Trains, from the beginning or from where `resume` left off.
     ///
     /// # Errors
     /// When a step fails, a callback fails, or a checkpoint cannot be saved or resumed.
     pub fn fit(&mut self, parts: Parts<'_>, resume: Option<&Checkpoint>) -> Result<FitOutcome> {
-        let train = self.train_loader(parts.data)?;
-        let batches = self.config.batches(Stage::Train, train.len());
-        if batches == 0 {
-            return Err(Error::config(
-                "trainer.limit_train_batches",
-                "no training batch is left: raise it, or lower dataloader.batch_size",
-            ));
+        let Parts { model, data, configure_optimizers } = parts;
+        self.config = mem::take(&mut self.config).settled()?;
+        if self.config.limit_train_batches.is_zero() {
+            let reason = "limit_train_batches=0: nothing was trained".to_owned();
+            return Ok(FitOutcome { interrupted: false, reason, state: TrainerState::default() });
         }
-        let deadline = self.config.max_time.as_deref().map(time_limit::parse).transpose()?;
-        let params: Vec<Tensor> =
-            trainable(parts.model.variables()).into_iter().map(|(_, param)| param).collect();
-        let base_learning_rate = parts.optimizer.learning_rate();
+        let train = self.train_loader(data)?;
+        let batches = self.training_batches(&train)?;
+        for (name, callback) in model.configure_callbacks()? {
+            if self.callbacks.iter().all(|(known, _)| *known != name) {
+                self.callbacks.push((name, callback));
+            }
+        }
+        let validation = self.eval_loader(data, Split::Validation);
         let mut fit = Fit {
-            validation: self.eval_loader(parts.data, Split::Validation),
-            parts,
-            params,
-            base_learning_rate,
-            learning_rate: base_learning_rate,
+            session: Session::new(self, model, Stage::Train),
+            model,
+            data,
+            params: Vec::new(),
             train,
+            validation,
             batches,
-            state: TrainerState::default(),
-            metrics: Values::new(),
-            deadline: deadline.map(|time: Duration| Instant::now() + time),
+            last_loss: None,
+            began: Instant::now(),
+            elapsed_before_ms: 0,
+            asked_to_stop: None,
+            told_to_wait: false,
             ending: None,
-            trainer: self,
         };
-        match resume {
-            Some(checkpoint) => fit.restore(checkpoint)?,
-            None => fit.sanity_check()?,
+        let done = fit.run(configure_optimizers, resume);
+        if let Err(error) = &done {
+            fit.session.exception(fit.model, fit.data, error);
         }
-        fit.run()
+        let torn = fit.session.teardown(fit.model, fit.data);
+        let ending = done.and_then(|ending| torn.map(|()| ending))?;
+        Ok(FitOutcome { interrupted: ending.interrupted, reason: ending.reason, state: fit.session.state })
+    }
+
+    /// How long a run with so many batches an epoch will be, for schedules.
+    fn length(&self, batches: u64) -> SchedulerContext {
+        let steps_an_epoch = batches.div_ceil(self.config.accumulate_grad_batches.max(1));
+        let by_epochs = self.config.epochs().map(|epochs| epochs * steps_an_epoch);
+        let total_steps = [by_epochs, self.config.steps()].into_iter().flatten().min();
+        SchedulerContext { total_steps, total_epochs: self.config.epochs() }
+    }
+
+    fn training_batches(&self, train: &DataLoader) -> Result<u64> {
+        let available = train.len();
+        let batches = self.config.batches(Stage::Train, available);
+        if batches == 0 {
+            return Err(if available == 0 {
+                Error::config(
+                    "dataloader.batch_size",
+                    "no batch is whole: lower it, or set dataloader.drop_last=false",
+                )
+            } else {
+                Error::config(
+                    "trainer.limit_train_batches",
+                    format!(
+                        "of {available} batches none is left: raise it to at least {:.4}",
+                        1.0 / available as f64
+                    ),
+                )
+            });
+        }
+        match self.config.val_check_interval {
+            ValCheckInterval::Batches(every)
+                if every > batches
+                    && self.config.check_val_every_n_epoch.is_some()
+                    && self.config.fast_dev_run.batches().is_none() =>
+            {
+                Err(Error::config(
+                    "trainer.val_check_interval",
+                    format!(
+                        "{every} is more than the {batches} training batches of an epoch: lower it, set check_val_every_n_epoch=null to count over all epochs, or limit_val_batches=0 to turn validation off"
+                    ),
+                ))
+            }
+            _ => Ok(batches),
+        }
     }
 }
 
 impl Fit<'_, '_> {
-    fn run(mut self) -> Result<FitOutcome> {
-        self.hook(|callback, context| callback.on_train_start(context))?;
-        let epochs = self.trainer.config.epochs();
-        self.check_limits();
-        while self.ending.is_none() {
-            if epochs.is_some_and(|epochs| self.state.epoch >= epochs) {
-                self.end(false, format!("max_epochs={} reached", self.state.epoch));
-                break;
-            }
-            self.epoch()?;
-            if self.state.epoch_done {
-                self.state =
-                    TrainerState { epoch: self.state.epoch + 1, batch: 0, epoch_done: false, ..self.state };
-            }
+    fn run(&mut self, configure: ConfigureOptimizers<'_>, resume: Option<&Checkpoint>) -> Result<Ending> {
+        self.hook(Hook::Setup)?;
+        self.model.configure_model()?;
+        let saved = match resume {
+            Some(checkpoint) => Some(self.session.restore(self.model, self.data, checkpoint)?),
+            None => None,
+        };
+        let length = self.session.trainer.length(self.batches);
+        self.session.optimizers = match self.model.configure_optimizers(length)? {
+            Some(optimizers) => optimizers,
+            None => configure(self.model, length)?,
+        };
+        if self.model.automatic_optimization() && self.session.optimizers.len() != 1 {
+            return Err(Error::config(
+                "optimizers",
+                "several optimizers need a model with manual optimisation: its training step says which one steps when",
+            ));
         }
+        if let (Some(checkpoint), Some(saved)) = (resume, saved) {
+            self.session.go_on(self.model, checkpoint, saved)?;
+        }
+        self.elapsed_before_ms = self.session.state.elapsed_ms;
+        let session = &mut self.session;
+        let groups = session.optimizers.iter().flat_map(|slot| slot.optimizer.param_groups());
+        self.params = groups.flat_map(|group| &group.params).map(Tensor::shallow_clone).collect();
+        let epochs_done = session.state.epoch + u64::from(session.state.epoch_done);
+        session.optimizers.start_schedules(epochs_done);
+        session.learning_rate = session.optimizers.learning_rate();
+        self.hook(Hook::FitStart)?;
+        if resume.is_none() {
+            gradients::clear(&self.params)?;
+            self.sanity_check()?;
+        }
+        self.hook(Hook::TrainStart)?;
+        self.epochs()?;
         let ending = self.ending.take().unwrap_or(Ending { interrupted: false, reason: String::new() });
         if ending.interrupted {
-            let name = format!("epoch={}-step={}", self.state.epoch, self.state.global_step);
+            let state = &self.session.state;
+            let name = format!("epoch={}-step={}-batch={}", state.epoch, state.global_step, state.batch);
             self.save(&CheckpointRequest {
                 name,
                 aliases: vec!["last"],
@@ -138,249 +213,291 @@ impl Fit<'_, '_> {
                 reason: "interrupted".to_owned(),
             })?;
         } else {
-            self.hook(|callback, context| callback.on_train_end(context))?;
+            self.hook(Hook::TrainEnd)?;
+            self.hook(Hook::FitEnd)?;
         }
-        Ok(FitOutcome {
-            interrupted: ending.interrupted,
-            reason: ending.reason,
-            metrics: self.metrics,
-            state: self.state,
-        })
+        Ok(ending)
+    }
+
+    fn epochs(&mut self) -> Result<()> {
+        let epochs = self.session.trainer.config.epochs();
+        self.next_epoch();
+        self.check_limits();
+        while self.ending.is_none() {
+            if epochs.is_some_and(|epochs| self.session.state.epoch >= epochs) {
+                self.end(false, format!("max_epochs={} reached", self.session.state.epoch));
+                break;
+            }
+            self.reload_data()?;
+            self.epoch()?;
+            self.next_epoch();
+        }
+        Ok(())
+    }
+
+    /// Goes on to the next epoch, where this one is done.
+    fn next_epoch(&mut self) {
+        let state = &mut self.session.state;
+        if state.epoch_done {
+            (state.epoch, state.batch, state.epoch_done, state.validated) =
+                (state.epoch + 1, 0, false, false);
+        }
+    }
+
+    fn reload_data(&mut self) -> Result<()> {
+        let every = self.session.trainer.config.reload_dataloaders_every_n_epochs;
+        let epoch = self.session.state.epoch;
+        if every > 0 && epoch > 0 && epoch.is_multiple_of(every) {
+            self.train = self.session.trainer.train_loader(self.data)?;
+            self.validation = self.session.trainer.eval_loader(self.data, Split::Validation);
+            self.batches = self.session.trainer.training_batches(&self.train)?;
+        }
+        Ok(())
     }
 
     fn epoch(&mut self) -> Result<()> {
-        let TrainerState { epoch, batch: from, .. } = self.state;
-        self.hook(|callback, context| callback.on_train_epoch_start(context))?;
-        self.parts.model.reset_metrics(Stage::Train);
-        let (batches, epochs) = (self.batches, self.trainer.config.epochs());
-        self.trainer.events.send(Event::StageStarted { stage: Stage::Train, epoch, epochs, batches });
-        let validate_every = self.trainer.config.validation_interval(batches);
-        let mut pace = Pace::start();
-        for batch in self.train.batches(epoch, from, batches) {
-            let loss = self.batch(batch?)?;
-            self.state.batch += 1;
-            self.log_step(&loss)?;
-            self.hook(|callback, context| callback.on_train_batch_end(context))?;
-            self.check_limits();
-            let last = self.state.batch == batches;
-            if let Some(rate) = pace.due(self.state.batch - from, last || self.ending.is_some()) {
-                let mut values = self.parts.model.metrics(Stage::Train)?;
-                values.insert("loss".to_owned(), loss.double_value(&[]));
-                let (stage, batch) = (Stage::Train, self.state.batch);
-                self.trainer.tell_progress(&StageProgress {
-                    stage,
-                    epoch,
-                    batch,
-                    batches,
-                    rate,
-                    values: &values,
-                });
-            }
-            if !last && self.state.batch.is_multiple_of(validate_every) && self.validates_this_epoch() {
-                self.validate()?;
-            }
-            if self.ending.is_some() && !last {
-                break;
-            }
+        let TrainerState { epoch, batch: from, .. } = self.session.state;
+        self.session.batches = self.batches;
+        if from == 0 {
+            self.model.reset_metrics(Stage::Train);
+            self.session.logged.clear();
         }
-        let values = self.parts.model.metrics(Stage::Train)?;
-        self.trainer.stage_finished(Stage::Train, epoch, self.state.batch - from, pace.seconds(), &values);
+        self.hook(Hook::TrainEpochStart)?;
+        let (batches, epochs) = (self.batches, self.session.trainer.config.epochs());
+        self.session.trainer.events.send(Event::StageStarted { stage: Stage::Train, epoch, epochs, batches });
+        let mut pace = Pace::start();
+        // Left between a batch and the validation that was due after it.
+        if from > 0 {
+            self.validate_if_due()?;
+            self.check_limits();
+        }
+        if self.ending.is_none() {
+            self.batches_from(from, &mut pace)?;
+        }
         // Asked to stop: what is left of the epoch is for the run that resumes.
-        if self.ending.as_ref().is_some_and(|ending| ending.interrupted) {
+        let interrupted = self.ending.as_ref().is_some_and(|ending| ending.interrupted);
+        let mut values = self.model.metrics(Stage::Train)?;
+        if !interrupted {
+            values.extend(self.session.take_logged());
+        }
+        self.session.trainer.stage_finished(
+            Stage::Train,
+            epoch,
+            self.session.state.batch - from,
+            pace.seconds(),
+            &values,
+        );
+        if interrupted {
             return Ok(());
         }
         let values: Values =
             values.into_iter().map(|(name, value)| (format!("train/{name}"), value)).collect();
-        self.record(Axis::Epoch, values);
-        if self.validates_this_epoch() {
-            self.validate()?;
+        self.session.record(Axis::Epoch, values)?;
+        self.session.state.epoch_done |= self.session.state.batch == batches;
+        if self.session.state.epoch_done {
+            self.session.optimizers.schedule(self.model, Interval::Epoch, epoch + 1)?;
         }
-        self.state.epoch_done = self.state.batch == batches;
-        self.hook(|callback, context| callback.on_train_epoch_end(context))
+        self.touch_clock();
+        self.hook(Hook::TrainEpochEnd)?;
+        self.check_limits();
+        Ok(())
     }
 
-    /// Forward, backward and, at the end of an accumulation window, the step. Returns the loss, `[] f32`.
-    fn batch(&mut self, batch: Batch) -> Result<Tensor> {
-        let batch = self.trainer.place(batch)?;
-        let TrainerState { epoch, batch: number, .. } = self.state;
-        // What dropout draws is a function of seed, epoch and batch: a resumed run draws the same.
-        tch::manual_seed(Address::root(self.trainer.seed).named("step").at(epoch).at(number).seed() as i64);
-        let model = &mut *self.parts.model;
-        let loss = self.trainer.guarded(Stage::Train, number, || model.training_step(&batch))?;
-        let window = self.trainer.config.accumulate_grad_batches.max(1);
-        let scaled = if window == 1 { loss.shallow_clone() } else { &loss / window as f64 };
-        self.trainer.strategy.backward(&scaled)?;
-        self.state.stepped = (number + 1).is_multiple_of(window) || number + 1 == self.batches;
-        if self.state.stepped {
-            self.step()?;
-        }
-        Ok(loss.detach())
-    }
-
-    fn step(&mut self) -> Result<()> {
-        if let Some(bound) = self.trainer.config.gradient_clip_val {
-            match self.trainer.config.gradient_clip_algorithm {
-                GradientClipAlgorithm::Norm => drop(gradients::clip_norm(&self.params, bound)?),
-                GradientClipAlgorithm::Value => gradients::clip_value(&self.params, bound)?,
+    fn batches_from(&mut self, from: u64, pace: &mut Pace) -> Result<()> {
+        let (epoch, batches) = (self.session.state.epoch, self.batches);
+        let mut waiting = self.session.trainer.clock();
+        for batch in self.train.batches(epoch, from, batches) {
+            self.session.trainer.profile(Action::Data, waiting);
+            if !self.train_batch(batch?)? {
+                self.session.state.epoch_done = true;
+                break;
             }
-        }
-        if let Some(scheduler) = self.parts.scheduler {
-            let done = match scheduler.interval() {
-                Interval::Step => self.state.global_step,
-                Interval::Epoch => self.state.epoch,
-            };
-            self.parts.optimizer.set_learning_rate(self.base_learning_rate * scheduler.factor(done));
-        }
-        self.learning_rate = self.parts.optimizer.learning_rate();
-        self.parts.optimizer.step()?;
-        gradients::clear(&self.params)?;
-        self.state.global_step += 1;
-        Ok(())
-    }
-
-    fn log_step(&mut self, loss: &Tensor) -> Result<()> {
-        let every = self.trainer.config.log_every_n_steps.max(1);
-        self.state.logs_this_step = self.state.stepped && self.state.global_step.is_multiple_of(every);
-        if self.state.logs_this_step {
-            self.record(Axis::Step, [("train/loss_step".to_owned(), loss.f_double_value(&[])?)].into());
+            let (done, last) = (self.session.state.batch, self.session.state.batch == batches);
+            if let Some(rate) = pace.due(done - from, last || self.ending.is_some()) {
+                self.tell_progress(rate)?;
+            }
+            if self.ending.as_ref().is_none_or(|ending| !ending.interrupted) {
+                self.validate_if_due()?;
+                self.check_limits();
+            }
+            if self.ending.is_some() && !last {
+                break;
+            }
+            waiting = self.session.trainer.clock();
         }
         Ok(())
     }
 
-    fn validates_this_epoch(&self) -> bool {
-        self.validation.is_some()
-            && (self.state.epoch + 1).is_multiple_of(self.trainer.config.check_val_every_n_epoch.max(1))
+    /// One batch, from its first hook to its last. False where a hook passes over the rest of the epoch.
+    fn train_batch(&mut self, batch: Batch) -> Result<bool> {
+        let session = &mut self.session;
+        session.batch_index = session.state.batch;
+        let batch = session.place(self.data, batch)?;
+        let seen = Seen { batch: Some(&batch), ..Seen::default() };
+        session.hook(self.model, Hook::TrainBatchStart, seen)?;
+        if mem::take(&mut session.requests.skip_epoch) {
+            return Ok(false);
+        }
+        let closes = session.state.batch + 1 == self.batches;
+        let outputs = session.train_batch(self.model, &batch, closes)?;
+        let state = &mut session.state;
+        (state.batch, state.total_batches, state.validated) =
+            (state.batch + 1, state.total_batches + 1, false);
+        state.samples += batch.size().max(0) as u64;
+        session.log_step(outputs.loss.as_ref())?;
+        self.touch_clock();
+        let seen = Seen { outputs: Some(&outputs), ..seen };
+        self.session.hook(self.model, Hook::TrainBatchEnd, seen)?;
+        self.carry_out()?;
+        self.last_loss = outputs.loss.map(|loss| loss.detach());
+        if self.session.state.stepped && self.model.automatic_optimization() {
+            // Spent: freed now rather than at the next window, so that the next forward pass has the room.
+            gradients::clear(&self.params)?;
+        }
+        self.check_limits();
+        Ok(true)
     }
 
-    fn validate(&mut self) -> Result<()> {
+    fn tell_progress(&mut self, rate: f64) -> Result<()> {
+        if !self.session.trainer.config.enable_progress_bar {
+            return Ok(());
+        }
+        let mut values = self.model.metrics(Stage::Train)?;
+        if let Some(loss) = &self.last_loss {
+            values.insert("loss".to_owned(), loss.f_double_value(&[])?);
+        }
+        let (stage, TrainerState { epoch, batch, .. }) = (Stage::Train, self.session.state);
+        self.session.trainer.tell_progress(&StageProgress {
+            stage,
+            epoch,
+            batch,
+            batches: self.batches,
+            rate,
+            values: &values,
+        });
+        Ok(())
+    }
+
+    /// Whether validation is due after the batch that was just done, as Lightning decides it.
+    fn validation_is_due(&self) -> bool {
+        let (config, state) = (&self.session.trainer.config, &self.session.state);
+        if state.validated || self.validation.is_none() || config.limit_val_batches.is_zero() {
+            return false;
+        }
+        let this_epoch =
+            config.check_val_every_n_epoch.is_none_or(|every| (state.epoch + 1).is_multiple_of(every.max(1)));
+        let by_count = match config.val_check_interval {
+            ValCheckInterval::Share(share) => {
+                let every = ((self.batches as f64 * share.min(1.0)) as u64).max(1);
+                state.batch.is_multiple_of(every)
+            }
+            ValCheckInterval::Batches(every) if config.check_val_every_n_epoch.is_none() => {
+                state.total_batches.is_multiple_of(every.max(1))
+            }
+            ValCheckInterval::Batches(every) => state.batch.is_multiple_of(every.max(1)),
+            ValCheckInterval::Time(time) => {
+                u128::from(state.elapsed_ms.saturating_sub(state.validated_at_ms)) >= time.0.as_millis()
+            }
+        };
+        let before_stopping = self.asked_to_stop.is_some() && self.may_stop();
+        this_epoch && (by_count || before_stopping)
+    }
+
+    fn validate_if_due(&mut self) -> Result<()> {
+        if !self.validation_is_due() {
+            return Ok(());
+        }
         let Some(loader) = self.validation.clone() else { return Ok(()) };
-        let values = self.trainer.evaluate(self.parts.model, &loader, Stage::Validate, self.state.epoch)?;
-        if self.trainer.stop.is_set() {
-            return Ok(()); // Cut short: its metrics are not those of the whole split.
+        if self.session.state.window == 0 {
+            self.hook(Hook::ValidationModelZeroGrad)?;
         }
-        self.record(Axis::Epoch, values);
-        self.hook(|callback, context| callback.on_validation_end(context))
+        let clock = self.session.trainer.clock();
+        self.session.evaluate(self.model, self.data, &loader, Stage::Validate)?;
+        self.session.trainer.profile(Action::Validation, clock);
+        if self.session.state.validated {
+            let Session { optimizers, metrics, .. } = &mut self.session;
+            optimizers.observe(|name| metrics.get(name).copied());
+            self.carry_out()?;
+        }
+        Ok(())
     }
 
     fn sanity_check(&mut self) -> Result<()> {
         let Some(loader) = self.validation.clone() else { return Ok(()) };
-        if self.trainer.config.batches(Stage::SanityCheck, loader.len()) > 0
-            && self.trainer.config.fast_dev_run.batches().is_none()
-        {
-            self.trainer.evaluate(self.parts.model, &loader, Stage::SanityCheck, 0)?;
+        if self.session.trainer.config.batches(Stage::SanityCheck, loader.len()) > 0 {
+            self.hook(Hook::SanityCheckStart)?;
+            self.session.evaluate(self.model, self.data, &loader, Stage::SanityCheck)?;
+            self.carry_out()?;
+            self.hook(Hook::SanityCheckEnd)?;
         }
         Ok(())
     }
 
-    /// Keeps values as the latest and sends them on.
-    fn record(&mut self, axis: Axis, values: Values) {
-        if values.is_empty() {
-            return;
+    /// Whether a limit of the run is reached. An open window is no hindrance: a checkpoint keeps its gradients.
+    fn check_limits(&mut self) {
+        let config = &self.session.trainer.config;
+        let state = &self.session.state;
+        if self.session.trainer.stop.is_set() {
+            self.end(true, "asked to stop".to_owned());
+        } else if config.steps().is_some_and(|steps| state.global_step >= steps) {
+            self.end(false, format!("max_steps={} reached", state.global_step));
+        } else if let Some(limit) =
+            config.max_time.filter(|limit| u128::from(self.elapsed_ms()) >= limit.0.as_millis())
+        {
+            self.end(false, format!("max_time={limit} reached"));
+        } else if self.asked_to_stop.is_some() && self.may_stop() {
+            let reason = self.asked_to_stop.take().unwrap_or_default();
+            self.end(false, reason);
+        } else if let Some(reason) = self.asked_to_stop.as_ref().filter(|_| !self.told_to_wait) {
+            let message = format!("{reason}; training goes on until min_epochs and min_steps are met");
+            self.session.trainer.events.log(Level::Info, message);
+            self.told_to_wait = true;
         }
-        let step = self.state.global_step;
-        let at = if axis == Axis::Step { step } else { self.state.epoch };
-        self.metrics.extend(values.clone());
-        self.trainer.events.send(metrics_event(axis, at, step, values));
     }
 
-    /// Whether a limit of the run is reached. Only between steps: within a window of accumulation, gradients would be lost.
-    fn check_limits(&mut self) {
-        if !self.state.stepped && self.state.batch > 0 {
-            return;
-        }
-        let config = &self.trainer.config;
-        if self.trainer.stop.is_set() {
-            self.end(true, "asked to stop".to_owned());
-        } else if config.steps().is_some_and(|steps| self.state.global_step >= steps) {
-            self.end(false, format!("max_steps={} reached", self.state.global_step));
-        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            let time = config.max_time.clone().unwrap_or_default();
-            self.end(false, format!("max_time={time} reached"));
-        }
+    /// Whether the least number of epochs and steps is done.
+    fn may_stop(&self) -> bool {
+        let (config, state) = (&self.session.trainer.config, &self.session.state);
+        let epochs = state.epoch + u64::from(state.epoch_done || state.batch == self.batches);
+        config.min_epochs.is_none_or(|fewest| epochs >= fewest)
+            && config.min_steps.is_none_or(|fewest| state.global_step >= fewest)
     }
 
     fn end(&mut self, interrupted: bool, reason: String) {
         self.ending.get_or_insert(Ending { interrupted, reason });
     }
 
-    /// Calls a hook of every callback, then does what they asked for.
+    fn elapsed_ms(&self) -> u64 {
+        self.elapsed_before_ms + u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn touch_clock(&mut self) {
+        self.session.state.elapsed_ms = self.elapsed_ms();
+    }
+
     fn hook(&mut self, hook: Hook) -> Result<()> {
-        let mut requests = Requests::default();
-        let mut callbacks = mem::take(&mut self.trainer.callbacks);
-        let called = callbacks.iter_mut().try_for_each(|(name, callback)| {
-            let mut context = CallbackContext {
-                state: &self.state,
-                metrics: &self.metrics,
-                learning_rate: self.learning_rate,
-                folder: &self.trainer.folder,
-                events: &self.trainer.events,
-                requests: &mut requests,
-            };
-            hook(callback.as_mut(), &mut context).map_err(|error| match error {
-                Error::Callback { .. } | Error::Config { .. } => error,
-                other => Error::Callback { name: name.clone(), source: Box::new(other) },
-            })
-        });
-        self.trainer.callbacks = callbacks;
-        called?;
-        self.record(Axis::Step, requests.log);
-        if let Some(reason) = requests.stop {
-            self.end(false, reason);
+        self.session.hook(self.model, hook, Seen::default())?;
+        self.carry_out()
+    }
+
+    /// Does what hooks have asked for.
+    fn carry_out(&mut self) -> Result<()> {
+        let log = mem::take(&mut self.session.requests.log);
+        self.session.record(Axis::Step, log)?;
+        if let Some(batches) = self.session.requests.accumulate_grad_batches.take() {
+            self.session.state.accumulate_grad_batches = batches.max(1);
         }
-        for request in requests.checkpoints {
+        if let Some(reason) = self.session.requests.stop.take() {
+            self.asked_to_stop.get_or_insert(reason);
+        }
+        for request in mem::take(&mut self.session.requests.checkpoints) {
             self.save(&request)?;
         }
         Ok(())
     }
 
     fn save(&mut self, request: &CheckpointRequest) -> Result<()> {
-        let config = &self.trainer.config;
-        if !config.enable_checkpointing || config.fast_dev_run.batches().is_some() {
-            return Ok(());
-        }
-        let folder = self.trainer.checkpoint_folder();
-        let state = SavedState {
-            trainer: self.state.clone(),
-            callbacks: self
-                .trainer
-                .callbacks
-                .iter()
-                .map(|(name, callback)| (name.clone(), callback.state_dict()))
-                .collect(),
-            config: self.trainer.run_config.clone(),
-        };
-        let model = named(self.parts.model.variables());
-        checkpoint::save(&folder.join(&request.name), &model, &self.parts.optimizer.state_dict(), &state)?;
-        for alias in &request.aliases {
-            checkpoint::point(&folder, alias, &request.name)?;
-        }
-        for old in &request.replaces {
-            // An old checkpoint that stays costs only room.
-            let _ = fs::remove_dir_all(folder.join(old));
-        }
-        self.trainer.events.send(Event::Checkpoint {
-            path: format!("checkpoints/{}", request.name),
-            step: self.state.global_step,
-            reason: request.reason.clone(),
-        });
-        Ok(())
-    }
-
-    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        self.trainer.load_weights(self.parts.model, checkpoint)?;
-        self.parts.optimizer.load_state_dict(&checkpoint.optimizer()?)?;
-        let saved = checkpoint.state()?;
-        for (name, callback) in &mut self.trainer.callbacks {
-            if let Some(state) = saved.callbacks.get(name).filter(|state| !state.is_null()) {
-                callback.load_state_dict(state)?;
-            }
-        }
-        self.state = saved.trainer;
-        self.state.stepped = true;
-        if self.state.epoch_done {
-            self.state =
-                TrainerState { epoch: self.state.epoch + 1, batch: 0, epoch_done: false, ..self.state };
-        }
-        Ok(())
+        self.touch_clock();
+        self.session.save(self.model, self.data, request)
     }
 }

@@ -58,7 +58,7 @@ fn wrong_types_and_values_out_of_range_all_at_once() {
         &Sandbox::new(),
         &["trainer.max_epochs=many", "optimizer.lr=-1", "dataloader.batch_size=0"],
         &[
-            "trainer.max_epochs: expected a whole number, found the text 'many'",
+            "trainer.max_epochs: expected a whole number or null, found the text 'many'",
             "optimizer.lr: -1",
             "dataloader.batch_size: 0",
         ],
