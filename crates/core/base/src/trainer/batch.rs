@@ -140,17 +140,19 @@ impl Session<'_> {
         every > 0 && (self.state.global_step + 1).is_multiple_of(every)
     }
 
-    /// Records the loss of a step that is due for it.
+    /// Records the loss, and what the model logged, of a step that is due for it.
     pub(super) fn log_step(&mut self, loss: Option<&Tensor>) -> Result<()> {
         let every = self.trainer.config.log_every_n_steps;
         self.state.logs_this_step =
             every > 0 && self.state.stepped && self.state.global_step.is_multiple_of(every);
-        match loss.filter(|_| self.state.logs_this_step) {
-            Some(loss) => {
-                self.record(Axis::Step, [("train/loss_step".to_owned(), loss.f_double_value(&[])?)].into())
-            }
-            None => Ok(()),
+        let mut values = std::mem::take(&mut self.logged_by_step);
+        if !self.state.logs_this_step {
+            return Ok(());
         }
+        if let Some(loss) = loss {
+            values.insert("train/loss_step".to_owned(), loss.f_double_value(&[])?);
+        }
+        self.record(Axis::Step, values)
     }
 }
 

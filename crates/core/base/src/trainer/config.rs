@@ -181,6 +181,9 @@ impl TrainerConfig {
         if let Some(batches) = self.fast_dev_run.batches() {
             (self.max_steps, self.max_epochs) = (i64::try_from(batches).unwrap_or(i64::MAX), Some(1));
             (self.num_sanity_val_steps, self.enable_checkpointing) = (0, false);
+            let few = Limit::Batches(batches);
+            (self.limit_train_batches, self.limit_val_batches) = (few, few);
+            (self.limit_test_batches, self.limit_predict_batches) = (few, few);
             (self.val_check_interval, self.check_val_every_n_epoch) = (ValCheckInterval::Share(1.0), Some(1));
             (self.min_epochs, self.min_steps, self.overfit_batches) = (None, None, Limit::Share(0.0));
         }
@@ -224,9 +227,6 @@ impl TrainerConfig {
 
     /// Batches of a stage of `available`, limits applied.
     pub fn batches(&self, stage: Stage, available: u64) -> u64 {
-        if let Some(few) = self.fast_dev_run.batches() {
-            return few.min(available);
-        }
         let limit = match stage {
             Stage::Train => self.limit_train_batches,
             Stage::Test => self.limit_test_batches,

@@ -72,6 +72,8 @@ struct Fit<'t, 'p> {
     ending: Option<Ending>,
 }
 
+const ASKED_TO_STOP: &str = "asked to stop";
+
 struct Ending {
     interrupted: bool,
     reason: String,
@@ -354,7 +356,9 @@ impl Fit<'_, '_> {
             // Spent: freed now rather than at the next window, so that the next forward pass has the room.
             gradients::clear(&self.params)?;
         }
-        self.check_limits();
+        if self.session.trainer.stop.is_set() {
+            self.end(true, ASKED_TO_STOP.to_owned());
+        }
         Ok(true)
     }
 
@@ -438,7 +442,7 @@ impl Fit<'_, '_> {
         let config = &self.session.trainer.config;
         let state = &self.session.state;
         if self.session.trainer.stop.is_set() {
-            self.end(true, "asked to stop".to_owned());
+            self.end(true, ASKED_TO_STOP.to_owned());
         } else if config.steps().is_some_and(|steps| state.global_step >= steps) {
             self.end(false, format!("max_steps={} reached", state.global_step));
         } else if let Some(limit) =

@@ -34,6 +34,8 @@ pub(super) struct Session<'t> {
     pub(super) requests: Requests,
     /// What the steps of the current pass have logged: the mean of each.
     pub(super) logged: Vec<(String, Mean)>,
+    /// What the step at hand has logged, where its metrics are to be recorded.
+    pub(super) logged_by_step: Values,
 }
 
 /// What a hook is shown beside the run's state.
@@ -61,6 +63,7 @@ impl<'t> Session<'t> {
             batches: 0,
             requests: Requests::default(),
             logged: Vec::new(),
+            logged_by_step: Values::new(),
             trainer,
         }
     }
@@ -135,16 +138,12 @@ impl<'t> Session<'t> {
         Ok(batch)
     }
 
-    /// Counts what a step logged; in training with `record_step` also sends it on, as it is.
-    pub(super) fn count_logged(&mut self, logged: Vec<LoggedValue>, record_step: bool) -> Result<()> {
-        let mut values = Values::new();
+    /// Counts what a step logged, and with `keep` holds it for the record of this very step.
+    pub(super) fn count_logged(&mut self, logged: Vec<LoggedValue>, keep: bool) -> Result<()> {
         for LoggedValue { name, value, weight } in logged {
-            if record_step {
-                let prefix = self.stage.name();
-                values.insert(
-                    format!("{prefix}/{name}_step"),
-                    value.f_to_kind(Kind::Double)?.f_double_value(&[])?,
-                );
+            if keep {
+                let step = format!("{}/{name}_step", self.stage.name());
+                self.logged_by_step.insert(step, value.f_to_kind(Kind::Double)?.f_double_value(&[])?);
             }
             match self.logged.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, mean)) => mean.add(&value, weight),
@@ -155,7 +154,7 @@ impl<'t> Session<'t> {
                 }
             }
         }
-        self.record(Axis::Step, values)
+        Ok(())
     }
 
     /// The means of what the steps of this pass logged; counting begins anew.

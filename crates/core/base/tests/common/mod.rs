@@ -119,18 +119,58 @@ pub struct RecordingModel {
     pub fails: bool,
     variables: nn::VarStore,
     layer: nn::Linear,
+    seen: Seen,
+}
+
+/// What a recording model looked at.
+#[derive(Debug, Default)]
+struct Seen {
+    samples: Vec<i64>,
+    /// Norm and largest value of the gradients at a step.
+    gradients: (f64, f64),
+    /// Of the data, and of a product of it.
+    kinds: Option<(Kind, Kind)>,
+    inference: bool,
+}
+
+thread_local! {
+    /// Samples a batch of the trainers that this thread makes.
+    pub static BATCH_SIZE: std::cell::Cell<u64> = const { std::cell::Cell::new(2) };
 }
 
 impl RecordingModel {
     pub fn new(journal: &Journal, manual: bool) -> Self {
+        fulmen_torch::tch::manual_seed(7);
         let variables = nn::VarStore::new(Device::Cpu);
         let layer = nn::linear(variables.root() / "layer", 3, 1, nn::LinearConfig::default());
-        Self { journal: journal.clone(), manual, fails: false, variables, layer }
+        Self { journal: journal.clone(), manual, fails: false, variables, layer, seen: Seen::default() }
     }
 
-    fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        let prediction = batch.get("x")?.apply(&self.layer);
-        Ok(prediction.mse_loss(&prediction.zeros_like(), Reduction::Mean))
+    fn loss(&mut self, batch: &Batch) -> Result<Tensor> {
+        let x = batch.get("x")?;
+        let prediction = x.apply(&self.layer);
+        self.seen.kinds = Some((x.kind(), prediction.kind()));
+        let prediction = prediction.to_kind(Kind::Float);
+        Ok(prediction.mse_loss(&prediction.ones_like(), Reduction::Mean))
+    }
+
+    /// Indices of the training samples, in the order in which they came.
+    pub fn samples_seen(&self) -> &[i64] {
+        &self.seen.samples
+    }
+
+    /// Norm and largest absolute value of the gradients at the last step.
+    pub fn largest_gradient(&self) -> (f64, f64) {
+        self.seen.gradients
+    }
+
+    /// Number formats of the data and of a product of it.
+    pub fn kinds(&self) -> (Kind, Kind) {
+        self.seen.kinds.unwrap()
+    }
+
+    pub fn evaluated_in_inference_mode(&self) -> bool {
+        self.seen.inference
     }
 
     #[expect(clippy::unused_self, reason = "the form of the macro")]
@@ -155,6 +195,8 @@ impl Model for RecordingModel {
 
     fn training_step(&mut self, batch: &Batch, context: &mut StepContext<'_>) -> Result<StepOutput> {
         let loss = self.loss(batch)?;
+        self.seen.samples.extend(Vec::<i64>::try_from(batch.get("index")?).unwrap());
+        context.log("own", &loss);
         if self.fails {
             panic!("on purpose");
         }
@@ -170,6 +212,7 @@ impl Model for RecordingModel {
 
     fn validation_step(&mut self, batch: &Batch, _: &mut StepContext<'_>) -> Result<StepOutput> {
         self.journal.note("validation_step");
+        self.seen.inference = batch.get("x")?.ones_like().is_inference();
         Ok(StepOutput::loss(self.loss(batch)?))
     }
 
@@ -207,6 +250,14 @@ impl Model for RecordingModel {
 
     fn optimizer_step(&mut self, optimizer: &mut dyn Optimizer) -> Result<()> {
         self.journal.note("optimizer_step");
+        let gradients: Vec<Tensor> = optimizer
+            .param_groups()
+            .iter()
+            .flat_map(|group| &group.params)
+            .map(|param| param.grad().to_kind(Kind::Double).reshape([-1]))
+            .collect();
+        let gradients = Tensor::cat(&gradients, 0);
+        self.seen.gradients = (gradients.norm().double_value(&[]), gradients.abs().max().double_value(&[]));
         optimizer.step()
     }
 
@@ -269,7 +320,9 @@ impl Dataset for Numbers {
             .iter()
             .flat_map(|&index| [index as f32, 1.0, address.at(index as u64).draws().uniform() as f32])
             .collect();
-        Ok(Batch::new().with("x", Tensor::from_slice(&rows).view([-1, 3]).to_kind(Kind::Float)))
+        let indices: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
+        let x = Tensor::from_slice(&rows).view([-1, 3]).to_kind(Kind::Float);
+        Ok(Batch::new().with("x", x).with("index", Tensor::from_slice(&indices)))
     }
 }
 
@@ -351,8 +404,10 @@ pub fn trainer(config: TrainerConfig, folder: &Path) -> Trainer {
 }
 
 pub fn trainer_telling(config: TrainerConfig, folder: &Path, events: EventSink) -> Trainer {
-    let loader: DataLoaderConfig =
-        serde_json::from_value(json!({"batch_size": 2, "num_workers": 0})).unwrap();
+    let loader: DataLoaderConfig = serde_json::from_value(
+        json!({"batch_size": BATCH_SIZE.with(std::cell::Cell::get), "num_workers": 0}),
+    )
+    .unwrap();
     Trainer {
         config,
         loader,
