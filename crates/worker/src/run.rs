@@ -90,7 +90,7 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
     let built = registry()
         .map_err(|error| Error::config("", error.to_string()))
         .and_then(|registry| build::optimization(run, registry));
-    let Optimization { mut optimizer, scheduler } = match built {
+    let Optimization { mut optimizer, mut scheduler } = match built {
         Ok(built) => built,
         Err(error) => return bad_input(&error),
     };
@@ -105,7 +105,7 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
     let parts = Parts {
         model: &mut run.model,
         optimizer: optimizer.as_mut(),
-        scheduler: scheduler.as_deref(),
+        scheduler: scheduler.as_deref_mut(),
         data: run.data.as_ref(),
     };
     let fitted = match run.trainer.fit(parts, checkpoint.filter(|_| spec.resume)) {

@@ -29,6 +29,6 @@ pub use data_module::{DataModule, DataSpec, Dataset, DatasetContext, DatasetKind
 pub use error::{Error, Result};
 pub use metric::{Metric, MetricKind};
 pub use model::{Mode, Model, ModelContext, ModelKind, Network};
-pub use optimizer::{Optimizer, OptimizerKind};
+pub use optimizer::{Optimizer, OptimizerKind, ParamGroup};
 pub use scheduler::{Scheduler, SchedulerKind};
 pub use task::{Task, TaskContext, TaskKind};

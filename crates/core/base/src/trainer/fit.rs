@@ -30,7 +30,7 @@ pub struct Parts<'a> {
     /// Moves its parameters.
     pub optimizer: &'a mut dyn Optimizer,
     /// Changes the learning rate; none leaves it as it is.
-    pub scheduler: Option<&'a dyn Scheduler>,
+    pub scheduler: Option<&'a mut dyn Scheduler>,
     /// Where batches come from.
     pub data: &'a dyn DataModule,
 }
@@ -53,7 +53,6 @@ struct Fit<'t, 'p> {
     trainer: &'t mut Trainer,
     parts: Parts<'p>,
     params: Vec<Tensor>,
-    base_learning_rate: f64,
     learning_rate: f64,
     train: DataLoader,
     validation: Option<DataLoader>,
@@ -89,13 +88,12 @@ impl Trainer {
         let deadline = self.config.max_time.as_deref().map(time_limit::parse).transpose()?;
         let params: Vec<Tensor> =
             trainable(parts.model.variables()).into_iter().map(|(_, param)| param).collect();
-        let base_learning_rate = parts.optimizer.learning_rate();
+        let learning_rate = learning_rate(parts.optimizer);
         let mut fit = Fit {
             validation: self.eval_loader(parts.data, Split::Validation),
             parts,
             params,
-            base_learning_rate,
-            learning_rate: base_learning_rate,
+            learning_rate,
             train,
             batches,
             state: TrainerState::default(),
@@ -220,18 +218,18 @@ impl Fit<'_, '_> {
     fn step(&mut self) -> Result<()> {
         if let Some(bound) = self.trainer.config.gradient_clip_val {
             match self.trainer.config.gradient_clip_algorithm {
-                GradientClipAlgorithm::Norm => drop(gradients::clip_norm(&self.params, bound)?),
+                GradientClipAlgorithm::Norm => drop(gradients::clip_norm(&self.params, bound, 2.0)?),
                 GradientClipAlgorithm::Value => gradients::clip_value(&self.params, bound)?,
             }
         }
-        if let Some(scheduler) = self.parts.scheduler {
+        if let Some(scheduler) = self.parts.scheduler.as_deref_mut() {
             let done = match scheduler.interval() {
                 Interval::Step => self.state.global_step,
                 Interval::Epoch => self.state.epoch,
             };
-            self.parts.optimizer.set_learning_rate(self.base_learning_rate * scheduler.factor(done));
+            scheduler.apply(done, self.parts.optimizer.param_groups_mut());
         }
-        self.learning_rate = self.parts.optimizer.learning_rate();
+        self.learning_rate = learning_rate(self.parts.optimizer);
         self.parts.optimizer.step()?;
         gradients::clear(&self.params)?;
         self.state.global_step += 1;
@@ -383,4 +381,9 @@ impl Fit<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The rate of the first group, which stands for all where one number is shown.
+fn learning_rate(optimizer: &dyn Optimizer) -> f64 {
+    optimizer.param_groups().first().map_or(0.0, |group| group.lr)
 }
