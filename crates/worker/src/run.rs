@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fulmen_base::checkpoint::Checkpoint;
 use fulmen_base::events::{EventSink, StopSignal};
 use fulmen_base::trainer::{Parts, checkpoint_folder};
-use fulmen_base::{Error, Result, Split};
+use fulmen_base::{Error, Result, Scheduler, Split};
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{CONTRACT_VERSION, Command, Event, ExitCode, RunSpec};
 use fulmen_registry::registry;
@@ -105,7 +105,7 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
     let parts = Parts {
         model: &mut run.model,
         optimizer: optimizer.as_mut(),
-        scheduler: scheduler.as_deref_mut(),
+        scheduler: scheduler.as_mut().map(|scheduler| scheduler.as_mut() as &mut dyn Scheduler),
         data: run.data.as_ref(),
     };
     let fitted = match run.trainer.fit(parts, checkpoint.filter(|_| spec.resume)) {

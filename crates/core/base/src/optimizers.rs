@@ -18,8 +18,6 @@ mod radam;
 mod rmsprop;
 mod settings;
 mod sgd;
-#[cfg(test)]
-mod tests;
 
 pub use adafactor::AdafactorConfig;
 pub use adagrad::AdagradConfig;

@@ -8,8 +8,6 @@ mod linear_warmup;
 mod one_cycle;
 mod ramps;
 mod reduce_on_plateau;
-#[cfg(test)]
-mod tests;
 
 pub use cosine::CosineConfig;
 pub use cosine_warm_restarts::CosineWarmRestartsConfig;
