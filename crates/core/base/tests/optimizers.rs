@@ -7,7 +7,7 @@ use std::path::Path;
 use fulmen_base::{Optimizer, OptimizerKind, weights};
 use fulmen_registry::{BuildError, registry};
 use fulmen_torch::gradients;
-use fulmen_torch::tch::{Device, Kind, Tensor};
+use fulmen_torch::tch::{self, Device, Kind, Tensor};
 use serde_json::{Value, json};
 
 const STEPS: usize = 100;
@@ -22,6 +22,8 @@ struct Fixture {
 
 impl Fixture {
     fn load() -> Self {
+        // The tensors are tiny: threads would only wait for each other.
+        tch::set_num_threads(1);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let listed: Value =
             serde_json::from_slice(&std::fs::read(folder.join("optimizers.json")).unwrap()).unwrap();
