@@ -83,7 +83,9 @@ impl SchedulerContext {
                 Interval::Step => format!(
                     "the run has no number of steps: set {key}, trainer.max_steps or trainer.max_epochs"
                 ),
-                Interval::Epoch => format!("the run has no number of epochs: set {key} or trainer.max_epochs"),
+                Interval::Epoch => {
+                    format!("the run has no number of epochs: set {key} or trainer.max_epochs")
+                }
             };
             BuildError::setting(key, message)
         })

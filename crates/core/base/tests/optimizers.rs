@@ -169,7 +169,10 @@ fn state_of_another_model_or_optimizer_is_refused_by_name() {
 }
 
 /// Name, rate, decay and parameters of each group.
-fn groups(config: &Value, names: &[(&str, &[i64])]) -> Result<Vec<(String, f64, f64, Vec<String>)>, BuildError> {
+fn groups(
+    config: &Value,
+    names: &[(&str, &[i64])],
+) -> Result<Vec<(String, f64, f64, Vec<String>)>, BuildError> {
     let param = |(name, shape): &(&str, &[i64])| {
         (String::from(*name), Tensor::zeros(*shape, (Kind::Float, Device::Cpu)).set_requires_grad(true))
     };

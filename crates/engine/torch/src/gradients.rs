@@ -68,11 +68,7 @@ pub fn clip_value(params: &[Tensor], max_value: f64) -> Result<(), TorchError> {
 ///
 /// # Errors
 /// When libtorch refuses, for instance on tensors of another device.
-pub fn scale_and_check(
-    params: &[Tensor],
-    inv_scale: &Tensor,
-    found_inf: &Tensor,
-) -> Result<(), TorchError> {
+pub fn scale_and_check(params: &[Tensor], inv_scale: &Tensor, found_inf: &Tensor) -> Result<(), TorchError> {
     let param = handles(params);
     // SAFETY: as in `clear`; the two tensors are borrowed for the length of the call.
     check(unsafe {

@@ -1,6 +1,6 @@
 //! Adafactor (Shazeer and Stern 2018, arXiv:1804.04235), as torch has it.
 
-use fulmen_registry::{component};
+use fulmen_registry::component;
 use fulmen_torch::TorchError;
 use fulmen_torch::optimizers::{Adafactor, Rows};
 use fulmen_torch::tch::Tensor;

@@ -1,6 +1,6 @@
 //! Adagrad (Duchi, Hazan and Singer 2011, JMLR 12).
 
-use fulmen_registry::{component};
+use fulmen_registry::component;
 use fulmen_torch::TorchError;
 use fulmen_torch::optimizers::{Adagrad, Rows};
 use fulmen_torch::tch::Tensor;

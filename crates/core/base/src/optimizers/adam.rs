@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba 2014, arXiv:1412.6980) and AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101).
 
-use fulmen_registry::{component};
+use fulmen_registry::component;
 use fulmen_torch::TorchError;
 use fulmen_torch::optimizers::{Adam, Rows};
 use fulmen_torch::tch::Tensor;

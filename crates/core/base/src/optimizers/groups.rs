@@ -80,7 +80,10 @@ pub(super) fn resolve(
     base_of: impl Fn(&str, &Tensor) -> usize,
 ) -> Result<Vec<(ParamGroup, usize)>, BuildError> {
     if parameters.is_empty() {
-        return Err(BuildError::setting("", "the model has no trainable parameter: nothing is left to optimize"));
+        return Err(BuildError::setting(
+            "",
+            "the model has no trainable parameter: nothing is left to optimize",
+        ));
     }
     check(config, parameters)?;
     let scales = layer_scales(config, parameters)?;
@@ -96,7 +99,8 @@ pub(super) fn resolve(
             || config.no_weight_decay.iter().any(|pattern| matches(pattern, name));
         let decay = own.and_then(|group| group.weight_decay);
         let weight_decay = decay.unwrap_or(if spared { 0.0 } else { base.weight_decay });
-        let mut called = own.map_or("default", |group| group.name.as_ref().unwrap_or(&group.pattern)).to_owned();
+        let mut called =
+            own.map_or("default", |group| group.name.as_ref().unwrap_or(&group.pattern)).to_owned();
         if let Some((_, depth)) = scale.filter(|_| stated.is_none()) {
             called = if own.is_some() { format!("{called}.layer_{depth}") } else { format!("layer_{depth}") };
         }
@@ -135,7 +139,10 @@ fn check(config: &ParamGroupsConfig, parameters: &[(String, Tensor)]) -> Result<
     for (index, group) in config.groups.iter().enumerate() {
         let key = |field: &str| format!("param_groups.groups[{index}].{field}");
         if group.lr.is_some() && group.lr_factor.is_some() {
-            return Err(BuildError::setting(key("lr_factor"), "a group has either lr or lr_factor, not both"));
+            return Err(BuildError::setting(
+                key("lr_factor"),
+                "a group has either lr or lr_factor, not both",
+            ));
         }
         has_match(&group.pattern, key("pattern"), parameters)?;
         let earlier = &config.groups[..index];
@@ -170,9 +177,8 @@ pub(super) fn has_match(
     let pieces = || pattern.split(['*', '?', '.']).filter(|piece| !piece.is_empty());
     let mut near: Vec<&str> = nearest::nearest(pattern, names()).into_iter().collect();
     for name in names() {
-        let close = pieces().any(|piece| {
-            name.contains(piece) || nearest::nearest(piece, name.split('.')).is_some()
-        });
+        let close =
+            pieces().any(|piece| name.contains(piece) || nearest::nearest(piece, name.split('.')).is_some());
         if close && near.len() < 3 && !near.contains(&name) {
             near.push(name);
         }

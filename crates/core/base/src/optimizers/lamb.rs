@@ -1,6 +1,6 @@
 //! LAMB (You et al. 2019, arXiv:1904.00962): Adam with a rate for each layer.
 
-use fulmen_registry::{component};
+use fulmen_registry::component;
 use fulmen_torch::TorchError;
 use fulmen_torch::optimizers::{Lamb, Rows};
 use fulmen_torch::tch::Tensor;

@@ -1,6 +1,6 @@
 //! Lion (Chen et al. 2023, arXiv:2302.06675): steps by the sign of the momentum.
 
-use fulmen_registry::{component};
+use fulmen_registry::component;
 use fulmen_torch::TorchError;
 use fulmen_torch::optimizers::{Lion, Rows};
 use fulmen_torch::tch::Tensor;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fulmen_registry::{component};
+use fulmen_registry::component;
 use fulmen_torch::TorchError;
 use fulmen_torch::optimizers::{Muon, Rows};
 use fulmen_torch::tch::Tensor;

@@ -1,6 +1,6 @@
 //! NAdam: Adam with Nesterov momentum (Dozat 2016).
 
-use fulmen_registry::{component};
+use fulmen_registry::component;
 use fulmen_torch::TorchError;
 use fulmen_torch::optimizers::{NAdam, Rows};
 use fulmen_torch::tch::Tensor;

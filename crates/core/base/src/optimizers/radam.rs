@@ -1,6 +1,6 @@
 //! RAdam: Adam with a rectified variance (Liu et al. 2019, arXiv:1908.03265).
 
-use fulmen_registry::{component};
+use fulmen_registry::component;
 use fulmen_torch::TorchError;
 use fulmen_torch::optimizers::{RAdam, Rows};
 use fulmen_torch::tch::Tensor;

@@ -1,6 +1,6 @@
 //! RMSprop (Hinton 2012, lecture 6e), centered as in Graves 2013 (arXiv:1308.0850).
 
-use fulmen_registry::{component};
+use fulmen_registry::component;
 use fulmen_torch::TorchError;
 use fulmen_torch::optimizers::{RmsProp, Rows};
 use fulmen_torch::tch::Tensor;

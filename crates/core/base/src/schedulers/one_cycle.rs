@@ -109,8 +109,14 @@ struct Phase {
 impl OneCycle {
     /// The phases with torch's own bounds.
     fn phases(&self) -> Vec<Phase> {
-        let OneCycleConfig { pct_start, div_factor, final_div_factor, base_momentum: low, max_momentum: high, .. } =
-            self.config;
+        let OneCycleConfig {
+            pct_start,
+            div_factor,
+            final_div_factor,
+            base_momentum: low,
+            max_momentum: high,
+            ..
+        } = self.config;
         let (start, least) = (1.0 / div_factor, 1.0 / (div_factor * final_div_factor));
         let (top, last) = (pct_start * self.total as f64 - 1.0, self.total as f64 - 1.0);
         let up = Phase { end: top, lr: (start, 1.0), momentum: (high, low) };
