@@ -23,7 +23,10 @@ fn main() {
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .file("cpp/shim.cpp")
+        .files(
+            ["shim", "gradients", "optimizers_fused", "optimizers_foreach"]
+                .map(|name| format!("cpp/{name}.cpp")),
+        )
         .compile("fulmen_torch_shim");
     println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());
     println!("cargo:rustc-link-lib=torch_cpu");

@@ -68,6 +68,7 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
     let trainer = Trainer {
         config: config.trainer.clone(),
         loader: config.dataloader.clone(),
+        scaler: config.trainer.precision.scales_loss().then(|| GradientScaler::new(strategy.device())),
         strategy,
         callbacks,
         events,
@@ -77,7 +78,6 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
         run_config: spec.config.clone(),
         environment: environment::of_run(),
         profiler: None,
-        scaler: config.trainer.precision.scales_loss().then(GradientScaler::default),
     };
     trainer.prepare(&model)?;
     let mut run = Run { trainer, model, data, config };

@@ -240,7 +240,10 @@ fn log_every_n_steps_says_which_steps_are_recorded_along_which_axis() {
     assert_eq!(steps(0), [0; 0]);
     let ran = fit(json!({"max_epochs": 2, "log_every_n_steps": 4}));
     // The model logs `own` at each step: its mean is along the epochs.
-    assert_eq!(ran.logged(Axis::Step)[0], (4, vec!["train/loss_step".to_owned(), "train/own_step".to_owned()]));
+    assert_eq!(
+        ran.logged(Axis::Step)[0],
+        (4, vec!["train/loss_step".to_owned(), "train/own_step".to_owned()])
+    );
     assert_eq!(ran.logged(Axis::Epoch)[0], (0, vec!["train/own".to_owned()]));
 }
 

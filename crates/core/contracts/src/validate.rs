@@ -35,7 +35,11 @@ impl<'a> Check<'a> {
     fn value(&mut self, value: &Value, schema: &'a Value, root: &'a Value, key: &str) {
         let schema = resolve(schema, root);
         if let Some(kind) = schema.get(COMPONENT_KEYWORD).and_then(Value::as_str) {
-            return self.component(value, kind, key);
+            let left_out = value.is_null() && is_nullable(schema);
+            if !left_out {
+                self.component(value, kind, key);
+            }
+            return;
         }
         if let Some(wanted) = schema.get("const") {
             if value != wanted {
@@ -254,6 +258,11 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     schema
 }
 
+/// Whether null stands for leaving the value out.
+fn is_nullable(schema: &Value) -> bool {
+    schema.get("type").and_then(Value::as_array).is_some_and(|types| types.iter().any(|name| name == "null"))
+}
+
 /// What was expected, where the value is of another type.
 fn wrong_type(value: &Value, schema: &Value) -> Option<String> {
     let fits = |name: &str| match name {
@@ -354,7 +363,7 @@ mod tests {
     fn problems(model: Value) -> Vec<String> {
         let catalog = Catalog {
             contract_version: crate::CONTRACT_VERSION,
-            root: json!({"type": "object", "properties": {"model": {"x-component": "model"}, "seed": {"type": "integer"}}, "required": ["model"]})
+            root: json!({"type": "object", "properties": {"model": {"x-component": "model"}, "teacher": {"type": ["object", "null"], "x-component": "model"}, "seed": {"type": "integer"}}, "required": ["model"]})
                 .try_into()
                 .unwrap(),
             components: vec![ComponentInfo {
@@ -397,6 +406,14 @@ mod tests {
         assert!(found[2].contains("less than 1"), "{found:#?}");
         assert!(found[3].starts_with("model.stages[0].width: expected a whole number"), "{found:#?}");
         assert!(found[4].contains("did you mean 'seed'"), "{found:#?}");
+    }
+
+    #[test]
+    fn null_leaves_out_a_component_that_may_be_left_out_and_no_other() {
+        let model = json!({"_target_": "vision.resnet", "depth": "deep"});
+        assert_eq!(problems(json!({"model": model, "teacher": null})), Vec::<String>::new());
+        assert_eq!(problems(json!({"model": null})).len(), 1);
+        assert_eq!(problems(json!({"model": model, "teacher": 3})).len(), 1);
     }
 
     #[test]

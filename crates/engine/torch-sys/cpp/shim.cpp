@@ -1,13 +1,10 @@
 #include "shim.h"
 
+#include "guard.h"
+
 #include <ATen/ATen.h>
 #include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
-#include <ATen/ops/_foreach_mul.h>
-#include <ATen/ops/_foreach_norm.h>
-#include <ATen/ops/_fused_adam.h>
-#include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/_fused_sgd.h>
 #include <c10/core/InferenceMode.h>
 #include <dlfcn.h>
 #include <limits.h>
@@ -15,116 +12,14 @@
 #include <torch/version.h>
 
 #include <string>
-#include <vector>
 
 namespace {
 thread_local std::string last_error;
-
-// Runs `body`; an exception becomes 1 and a message, since none may cross into Rust.
-template <typename Body>
-int guarded(Body body) {
-  try {
-    body();
-    return 0;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "unknown C++ exception";
-  }
-  return 1;
-}
-
-at::Tensor& tensor(ft_tensor handle) { return *static_cast<at::Tensor*>(handle); }
-
-std::vector<at::Tensor> list(ft_tensor* handles, int count) {
-  std::vector<at::Tensor> tensors;
-  tensors.reserve(count);
-  for (int i = 0; i < count; i++) tensors.push_back(tensor(handles[i]));
-  return tensors;
-}
-
-std::vector<at::Tensor> gradients(const std::vector<at::Tensor>& params) {
-  std::vector<at::Tensor> grads;
-  grads.reserve(params.size());
-  for (const auto& param : params) {
-    if (param.grad().defined()) grads.push_back(param.grad());
-  }
-  return grads;
-}
 }  // namespace
 
+void ft_set_last_error(const char* message) { last_error = message; }
+
 const char* ft_last_error(void) { return last_error.c_str(); }
-
-int ft_fused_adam(ft_tensor* params, ft_tensor* exp_avgs, ft_tensor* exp_avg_sqs, ft_tensor* steps, int count, double lr, double beta1,
-                  double beta2, double weight_decay, double eps, int decoupled) {
-  return guarded([&] {
-    at::NoGradGuard no_grad;
-    std::vector<at::Tensor> param, grad, avg, avg_sq, step;
-    // A parameter without a gradient took no part in this step: it and its state stay as they are.
-    for (int i = 0; i < count; i++) {
-      auto& one = tensor(params[i]);
-      if (!one.grad().defined()) continue;
-      param.push_back(one);
-      // The kernel walks parameter, gradient and state in memory order, so they must lie alike.
-      grad.push_back(one.grad().strides() == one.strides() ? one.grad() : at::empty_like(one).copy_(one.grad()));
-      avg.push_back(tensor(exp_avgs[i]));
-      avg_sq.push_back(tensor(exp_avg_sqs[i]));
-      step.push_back(tensor(steps[i]));
-    }
-    if (param.empty()) return;
-    at::_foreach_add_(step, 1);
-    if (decoupled) {
-      at::_fused_adamw_(param, grad, avg, avg_sq, {}, step, lr, beta1, beta2, weight_decay, eps, false, false);
-    } else {
-      at::_fused_adam_(param, grad, avg, avg_sq, {}, step, lr, beta1, beta2, weight_decay, eps, false, false);
-    }
-  });
-}
-
-int ft_fused_sgd(ft_tensor* params, ft_tensor* momentum_buffers, int count, double lr, double momentum, double dampening,
-                 double weight_decay, int nesterov, int first_step) {
-  return guarded([&] {
-    at::NoGradGuard no_grad;
-    std::vector<at::Tensor> param, grad, buffer;
-    for (int i = 0; i < count; i++) {
-      auto& one = tensor(params[i]);
-      if (!one.grad().defined()) continue;
-      param.push_back(one);
-      grad.push_back(one.grad().strides() == one.strides() ? one.grad() : at::empty_like(one).copy_(one.grad()));
-      if (momentum_buffers) buffer.push_back(tensor(momentum_buffers[i]));
-    }
-    if (param.empty()) return;
-    at::_fused_sgd_(param, grad, buffer, weight_decay, momentum, lr, dampening, nesterov != 0, false, first_step != 0);
-  });
-}
-
-int ft_clear_gradients(ft_tensor* params, int count) {
-  return guarded([&] {
-    for (int i = 0; i < count; i++) tensor(params[i]).mutable_grad() = at::Tensor();
-  });
-}
-
-int ft_clip_gradient_norm(ft_tensor* params, int count, double max_norm, ft_tensor* norm) {
-  return guarded([&] {
-    at::NoGradGuard no_grad;
-    auto grads = gradients(list(params, count));
-    TORCH_CHECK(!grads.empty(), "no parameter has a gradient");
-    auto total = at::linalg_vector_norm(at::stack(at::_foreach_norm(grads, 2)));
-    // As torch.nn.utils.clip_grad_norm_: no question to the device, a factor of at most 1.
-    auto factor = (max_norm / (total + 1e-6)).clamp_max(1.0);
-    at::_foreach_mul_(grads, factor);
-    *norm = new at::Tensor(total);
-  });
-}
-
-int ft_clip_gradient_value(ft_tensor* params, int count, double max_value) {
-  return guarded([&] {
-    at::NoGradGuard no_grad;
-    for (auto& grad : gradients(list(params, count))) grad.clamp_(-max_value, max_value);
-  });
-}
 
 int ft_channels_last(ft_tensor handle) {
   return guarded([&] {

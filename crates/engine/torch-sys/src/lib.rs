@@ -2,7 +2,13 @@
 
 #![expect(unsafe_code, reason = "this crate is the boundary to C++")]
 
-use std::ffi::{c_char, c_double, c_int, c_void};
+mod gradients;
+mod optimizers;
+
+use std::ffi::{c_char, c_int, c_void};
+
+pub use gradients::*;
+pub use optimizers::*;
 
 /// An `at::Tensor*`, as `tch` hands it out.
 pub type TensorHandle = *mut c_void;
@@ -14,43 +20,6 @@ pub type GuardHandle = *mut c_void;
 unsafe extern "C" {
     /// The reason of this thread's last failure; valid until its next call.
     pub fn ft_last_error() -> *const c_char;
-    /// One step of AdamW (`decoupled` ≠ 0) or Adam on all parameters that have a gradient.
-    pub fn ft_fused_adam(
-        params: *const TensorHandle,
-        exp_avgs: *const TensorHandle,
-        exp_avg_sqs: *const TensorHandle,
-        steps: *const TensorHandle,
-        count: c_int,
-        lr: c_double,
-        beta1: c_double,
-        beta2: c_double,
-        weight_decay: c_double,
-        eps: c_double,
-        decoupled: c_int,
-    ) -> c_int;
-    /// One step of SGD on all parameters that have a gradient; `momentum_buffers` may be null.
-    pub fn ft_fused_sgd(
-        params: *const TensorHandle,
-        momentum_buffers: *const TensorHandle,
-        count: c_int,
-        lr: c_double,
-        momentum: c_double,
-        dampening: c_double,
-        weight_decay: c_double,
-        nesterov: c_int,
-        first_step: c_int,
-    ) -> c_int;
-    /// Frees all gradients.
-    pub fn ft_clear_gradients(params: *const TensorHandle, count: c_int) -> c_int;
-    /// Clips by the joint 2-norm; `norm` receives a new tensor that the caller owns.
-    pub fn ft_clip_gradient_norm(
-        params: *const TensorHandle,
-        count: c_int,
-        max_norm: c_double,
-        norm: *mut TensorHandle,
-    ) -> c_int;
-    /// Clips each value.
-    pub fn ft_clip_gradient_value(params: *const TensorHandle, count: c_int, max_value: c_double) -> c_int;
     /// Lays the storage out as NHWC.
     pub fn ft_channels_last(tensor: TensorHandle) -> c_int;
     /// Whether the storage lies as NHWC.

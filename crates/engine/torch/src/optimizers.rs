@@ -1,122 +1,101 @@
-//! libtorch's fused optimizer kernels: one pass over memory for a whole step.
+//! Optimizer steps for many parameters at once: libtorch's fused kernels, and its operators for many tensors where there is none.
 
-use crate::{TorchError, check, handle, handles, sys};
 use std::ptr;
+
+use fulmen_torch_sys::{self as sys, TensorHandle};
 use tch::Tensor;
 
-/// Settings of [`fused_adam`], under torch's names.
-#[derive(Debug, Clone, Copy)]
-pub struct Adam {
-    /// Learning rate.
-    pub lr: f64,
-    /// Decay of the two running averages.
-    pub betas: (f64, f64),
-    /// Added to the denominator.
-    pub eps: f64,
-    /// Weight decay.
-    pub weight_decay: f64,
-    /// Whether the decay is decoupled from the gradient (AdamW, arXiv:1711.05101) or part of it (Adam, arXiv:1412.6980).
-    pub decoupled: bool,
-}
+use crate::{TorchError, check, handle};
 
-/// One step on every parameter that has a gradient. `exp_avgs` and `exp_avg_sqs` have the parameters' shapes and
-/// layouts; `steps` are `[] f32`, counted up here.
+pub use fulmen_torch_sys::{Adafactor, Adagrad, Adam, Lamb, Lion, Muon, NAdam, RAdam, RmsProp, Sgd};
+
+/// Parameters and what an optimizer keeps for each, laid out once for all steps.
 ///
-/// # Errors
-/// When libtorch refuses, for instance on tensors of different devices.
-pub fn fused_adam(
-    params: &[Tensor],
-    exp_avgs: &[Tensor],
-    exp_avg_sqs: &[Tensor],
-    steps: &[Tensor],
-    settings: Adam,
-) -> Result<(), TorchError> {
-    same_length(params, &[exp_avgs, exp_avg_sqs, steps])?;
-    let (param, avg, avg_sq, step) =
-        (handles(params), handles(exp_avgs), handles(exp_avg_sqs), handles(steps));
-    let Adam { lr, betas, eps, weight_decay, decoupled } = settings;
-    // SAFETY: four arrays of `count` live tensors each, borrowed for the length of the call.
-    check(unsafe {
-        sys::ft_fused_adam(
-            param.as_ptr(),
-            avg.as_ptr(),
-            avg_sq.as_ptr(),
-            step.as_ptr(),
-            count(params)?,
-            lr,
-            betas.0,
-            betas.1,
-            weight_decay,
-            eps,
-            decoupled.into(),
-        )
-    })
+/// The tensors are never replaced, only written to, so that the handles that libtorch is given stay the same.
+#[derive(Debug)]
+pub struct Rows {
+    /// Row by row: a parameter, then its state. Keeps `handles` alive.
+    tensors: Vec<Tensor>,
+    handles: Vec<TensorHandle>,
+    count: usize,
+    width: usize,
 }
 
-/// Settings of [`fused_sgd`], under torch's names.
-#[derive(Debug, Clone, Copy)]
-pub struct Sgd {
-    /// Learning rate.
-    pub lr: f64,
-    /// Momentum factor; 0 for none.
-    pub momentum: f64,
-    /// Dampening of the momentum.
-    pub dampening: f64,
-    /// Weight decay (L2).
-    pub weight_decay: f64,
-    /// Nesterov's form of the momentum.
-    pub nesterov: bool,
-}
+// SAFETY: `handles` points to `tensors`, which this owns and which are themselves `Send`; nothing else holds the pointers.
+unsafe impl Send for Rows {}
 
-/// One step on every parameter that has a gradient. `momentum_buffers` is empty where momentum is 0; on the `first`
-/// step they are filled rather than read.
-///
-/// # Errors
-/// When libtorch refuses.
-pub fn fused_sgd(
-    params: &[Tensor],
-    momentum_buffers: &[Tensor],
-    settings: Sgd,
-    first: bool,
-) -> Result<(), TorchError> {
-    let Sgd { lr, momentum, dampening, weight_decay, nesterov } = settings;
-    let param = handles(params);
-    let buffers = handles(momentum_buffers);
-    if !buffers.is_empty() {
-        same_length(params, &[momentum_buffers])?;
+impl Rows {
+    /// For each parameter its state, in the order that the algorithm has; an undefined tensor ([`Tensor::new`]) where there is
+    /// none for this parameter.
+    ///
+    /// # Errors
+    /// When parameters have different numbers of states.
+    pub fn new(rows: impl IntoIterator<Item = (Tensor, Vec<Tensor>)>) -> Result<Self, TorchError> {
+        let (mut tensors, mut count, mut width) = (Vec::new(), 0, 1);
+        for (param, state) in rows {
+            if count > 0 && state.len() + 1 != width {
+                return Err(TorchError("the optimizer's state does not match its parameters".to_owned()));
+            }
+            width = state.len() + 1;
+            count += 1;
+            tensors.push(param);
+            tensors.extend(state);
+        }
+        let handles = tensors.iter().map(handle).collect();
+        Ok(Self { tensors, handles, count, width })
     }
-    let buffers = if buffers.is_empty() { ptr::null() } else { buffers.as_ptr() };
-    // SAFETY: arrays of `count` live tensors, or null, which the shim reads as no momentum.
-    check(unsafe {
-        sys::ft_fused_sgd(
-            param.as_ptr(),
-            buffers,
-            count(params)?,
-            lr,
-            momentum,
-            dampening,
-            weight_decay,
-            nesterov.into(),
-            first.into(),
-        )
-    })
-}
 
-fn same_length(params: &[Tensor], others: &[&[Tensor]]) -> Result<(), TorchError> {
-    if others.iter().all(|other| other.len() == params.len()) {
-        return Ok(());
+    /// The `index`-th state of the `row`-th parameter.
+    pub fn state(&self, row: usize, index: usize) -> Option<&Tensor> {
+        self.tensors.get(row * self.width + 1 + index).filter(|_| index + 1 < self.width)
     }
-    Err(TorchError("the optimizer's state does not match its parameters".to_owned()))
+
+    /// One step on every parameter that has a gradient; the others and their state stay as they are.
+    ///
+    /// # Errors
+    /// When libtorch refuses, or the algorithm keeps another number of states.
+    pub fn step(&mut self, settings: &impl Step) -> Result<(), TorchError> {
+        let int = |size| i32::try_from(size).map_err(|_| TorchError("too many tensors".to_owned()));
+        let handles = if self.handles.is_empty() { ptr::null() } else { self.handles.as_ptr() };
+        settings.step(sys::Rows { handles, count: int(self.count)?, width: int(self.width)? })
+    }
 }
 
-pub(crate) fn count(tensors: &[Tensor]) -> Result<i32, TorchError> {
-    i32::try_from(tensors.len()).map_err(|_| TorchError("too many tensors".to_owned()))
+mod sealed {
+    pub trait Sealed {}
 }
 
-/// Whether autograd left a gradient on `param`.
-pub fn has_gradient(param: &Tensor) -> bool {
-    debug_assert!(!handle(param).is_null());
-    param.grad().defined()
+/// Settings that a step can be made with; each field has torch's name.
+pub trait Step: sealed::Sealed {
+    /// Calls libtorch.
+    #[doc(hidden)]
+    fn step(&self, rows: sys::Rows) -> Result<(), TorchError>;
+}
+
+macro_rules! steps {
+    ($($settings:ident => $function:ident),* $(,)?) => { $(
+        impl sealed::Sealed for $settings {}
+        impl Step for $settings {
+            fn step(&self, rows: sys::Rows) -> Result<(), TorchError> {
+                // SAFETY: `rows` comes from `Rows::step`: count * width handles of tensors that live as long as the call, each
+                // parameter's state as wide as the shim asks for, else it refuses before it reads any.
+                check(unsafe { sys::$function(rows, self) })
+            }
+        }
+    )* };
+}
+
+steps! {
+    Sgd => ft_step_sgd,
+    Adam => ft_step_adam,
+    Adagrad => ft_step_adagrad,
+    NAdam => ft_step_nadam,
+    RAdam => ft_step_radam,
+    RmsProp => ft_step_rmsprop,
+    Adafactor => ft_step_adafactor,
+    Lamb => ft_step_lamb,
+    Lion => ft_step_lion,
+    Muon => ft_step_muon,
 }
 
 #[cfg(test)]
@@ -125,36 +104,33 @@ mod tests {
     use tch::{Device, Kind};
 
     const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
+    const SGD: Sgd =
+        Sgd { lr: 0.25, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: 0, maximize: 0 };
 
     /// A parameter of value 1 whose gradient is 2.
-    fn param() -> Tensor {
-        let param = Tensor::ones([3], OPTIONS).set_requires_grad(true);
-        (&param * 2.0).sum(Kind::Float).backward();
+    fn param(kind: Kind) -> Tensor {
+        let param = Tensor::ones([3], (kind, Device::Cpu)).set_requires_grad(true);
+        (&param * 2.0).sum(kind).backward();
         param
     }
 
     #[test]
-    fn a_first_adamw_step_moves_by_the_learning_rate_after_decay() {
-        let params = [param()];
-        let zeros = || [Tensor::zeros([3], OPTIONS)];
-        let settings = Adam { lr: 0.1, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.5, decoupled: true };
-        fused_adam(&params, &zeros(), &zeros(), &[Tensor::zeros([], OPTIONS)], settings).unwrap();
-        // 1 − lr·wd, then one step of size lr in the gradient's direction.
-        assert!((params[0].double_value(&[0]) - (0.95 - 0.1)).abs() < 1e-6);
-    }
-
-    #[test]
-    fn sgd_without_momentum_is_gradient_descent_and_skips_what_has_no_gradient() {
-        let params = [param(), Tensor::ones([2], OPTIONS).set_requires_grad(true)];
-        let settings = Sgd { lr: 0.25, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-        fused_sgd(&params, &[], settings, true).unwrap();
-        assert_eq!((params[0].double_value(&[1]), params[1].double_value(&[1])), (0.5, 1.0));
-        assert!(has_gradient(&params[0]) && !has_gradient(&params[1]));
+    fn parameters_of_several_types_move_in_one_step_and_what_has_no_gradient_stays() {
+        let params = [param(Kind::Float), param(Kind::BFloat16), param(Kind::Double)];
+        let still = Tensor::ones([2], OPTIONS).set_requires_grad(true);
+        let all = params.iter().chain([&still]).map(|param| (param.shallow_clone(), Vec::new()));
+        Rows::new(all).unwrap().step(&SGD).unwrap();
+        assert!(params.iter().all(|param| param.double_value(&[1]) == 0.5));
+        assert_eq!(still.double_value(&[1]), 1.0);
     }
 
     #[test]
     fn state_that_does_not_match_is_refused() {
-        let settings = Adam { lr: 0.1, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, decoupled: true };
-        assert!(fused_adam(&[param()], &[], &[], &[], settings).is_err());
+        let zero = || Tensor::zeros([3], OPTIONS);
+        let uneven = [(param(Kind::Float), vec![zero()]), (param(Kind::Float), Vec::new())];
+        assert!(Rows::new(uneven).is_err());
+        let mut rows = Rows::new([(param(Kind::Float), vec![zero()])]).unwrap();
+        assert!(rows.step(&SGD).unwrap_err().0.contains("1 tensors a parameter"));
+        assert!(rows.state(0, 0).is_some() && rows.state(0, 1).is_none() && rows.state(1, 0).is_none());
     }
 }

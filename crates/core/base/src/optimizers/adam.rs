@@ -1,35 +1,46 @@
 //! Adam (Kingma and Ba 2014, arXiv:1412.6980) and AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101).
 
-use std::collections::HashMap;
-
-use fulmen_registry::{BuildError, component};
-use fulmen_torch::optimizers::{self, fused_adam};
+use fulmen_registry::component;
+use fulmen_torch::TorchError;
+use fulmen_torch::optimizers::{Adam, Rows};
 use fulmen_torch::tch::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::state::StateTensors;
-use crate::{Optimizer, OptimizerKind, ParamGroup, Result};
+use super::grouped::{Grouped, Rule, device_step, zeros};
+use super::groups::{Base, ParamGroupsConfig};
+use super::settings;
+use crate::OptimizerKind;
+use crate::optimizer::ParamGroup;
 
 /// Adam with decoupled weight decay, under torch's names and defaults.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdamWConfig {
     /// Learning rate.
-    #[serde(default = "default_lr")]
+    #[serde(default = "settings::lr_1e_3")]
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub lr: f64,
     /// Decay of the running averages of gradient and squared gradient.
-    #[serde(default = "default_betas")]
+    #[serde(default = "settings::betas")]
     pub betas: (f64, f64),
     /// Added to the denominator.
-    #[serde(default = "default_eps")]
+    #[serde(default = "settings::eps_1e_8")]
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub eps: f64,
     /// Share of each parameter that is taken off per step, times the learning rate.
-    #[serde(default = "default_weight_decay")]
+    #[serde(default = "settings::weight_decay_1e_2")]
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
+    /// Whether the greatest running average of the squared gradient counts (Reddi et al. 2018, arXiv:1904.09237).
+    #[serde(default)]
+    pub amsgrad: bool,
+    /// Whether to go uphill.
+    #[serde(default)]
+    pub maximize: bool,
+    /// Parameters with settings of their own.
+    #[serde(default)]
+    pub param_groups: ParamGroupsConfig,
 }
 
 /// Adam, with weight decay as part of the gradient, under torch's names and defaults.
@@ -37,114 +48,72 @@ pub struct AdamWConfig {
 #[serde(deny_unknown_fields)]
 pub struct AdamConfig {
     /// Learning rate.
-    #[serde(default = "default_lr")]
+    #[serde(default = "settings::lr_1e_3")]
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub lr: f64,
     /// Decay of the running averages of gradient and squared gradient.
-    #[serde(default = "default_betas")]
+    #[serde(default = "settings::betas")]
     pub betas: (f64, f64),
     /// Added to the denominator.
-    #[serde(default = "default_eps")]
+    #[serde(default = "settings::eps_1e_8")]
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub eps: f64,
     /// L2 penalty.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
-}
-
-const fn default_lr() -> f64 {
-    1e-3
-}
-
-const fn default_betas() -> (f64, f64) {
-    (0.9, 0.999)
-}
-
-const fn default_eps() -> f64 {
-    1e-8
-}
-
-const fn default_weight_decay() -> f64 {
-    1e-2
+    /// Whether the greatest running average of the squared gradient counts (Reddi et al. 2018, arXiv:1904.09237).
+    #[serde(default)]
+    pub amsgrad: bool,
+    /// Whether to go uphill.
+    #[serde(default)]
+    pub maximize: bool,
+    /// Parameters with settings of their own.
+    #[serde(default)]
+    pub param_groups: ParamGroupsConfig,
 }
 
 component! { OptimizerKind, "adamw", AdamWConfig => |config, parameters| {
-    let AdamWConfig { lr, betas, eps, weight_decay } = *config;
-    Adam::build(parameters, optimizers::Adam { lr, betas, eps, weight_decay, decoupled: true })
+    settings::check_betas("betas", config.betas)?;
+    let base = Base { suffix: "", lr: config.lr, weight_decay: config.weight_decay, momentum: Some(config.betas.0) };
+    Grouped::build(parameters, &config.param_groups, base, AdamRule { beta2: config.betas.1, eps: config.eps, decoupled: true, amsgrad: config.amsgrad, maximize: config.maximize })
 } }
 
 component! { OptimizerKind, "adam", AdamConfig => |config, parameters| {
-    let AdamConfig { lr, betas, eps, weight_decay } = *config;
-    Adam::build(parameters, optimizers::Adam { lr, betas, eps, weight_decay, decoupled: false })
+    settings::check_betas("betas", config.betas)?;
+    let base = Base { suffix: "", lr: config.lr, weight_decay: config.weight_decay, momentum: Some(config.betas.0) };
+    Grouped::build(parameters, &config.param_groups, base, AdamRule { beta2: config.betas.1, eps: config.eps, decoupled: false, amsgrad: config.amsgrad, maximize: config.maximize })
 } }
 
 /// Adam or AdamW.
-#[derive(Debug)]
-pub struct Adam {
-    group: [ParamGroup; 1],
-    exp_avg: StateTensors,
-    exp_avg_sq: StateTensors,
-    step: StateTensors,
-    settings: optimizers::Adam,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AdamRule {
+    pub(super) beta2: f64,
+    pub(super) eps: f64,
+    pub(super) decoupled: bool,
+    pub(super) amsgrad: bool,
+    pub(super) maximize: bool,
 }
 
-impl Adam {
-    fn build(
-        parameters: &[(String, Tensor)],
-        settings: optimizers::Adam,
-    ) -> Result<Box<dyn Optimizer>, BuildError> {
-        for (index, beta) in [settings.betas.0, settings.betas.1].into_iter().enumerate() {
-            if !(0.0..1.0).contains(&beta) {
-                return Err(BuildError::setting(
-                    format!("betas[{index}]"),
-                    format!("{beta} is not in [0, 1)"),
-                ));
-            }
-        }
-        Ok(Box::new(Self::new(parameters, settings)))
-    }
-
-    /// For these parameters, by name.
-    pub fn new(parameters: &[(String, Tensor)], settings: optimizers::Adam) -> Self {
-        let group = super::state::group(parameters, settings.lr);
-        let params = &group.params;
-        Self {
-            exp_avg: StateTensors::like("exp_avg", params),
-            exp_avg_sq: StateTensors::like("exp_avg_sq", params),
-            step: StateTensors::counts("step", params),
-            group: [group],
-            settings,
-        }
-    }
-}
-
-impl Optimizer for Adam {
-    fn step(&mut self) -> Result<()> {
-        let Self { group: [group], exp_avg, exp_avg_sq, step, settings } = self;
-        let settings = optimizers::Adam { lr: group.lr, ..*settings };
-        Ok(fused_adam(&group.params, &exp_avg.tensors, &exp_avg_sq.tensors, &step.tensors, settings)?)
-    }
-
-    fn param_groups(&self) -> &[ParamGroup] {
-        &self.group
-    }
-
-    fn param_groups_mut(&mut self) -> &mut [ParamGroup] {
-        &mut self.group
-    }
-
-    fn state_dict(&self) -> Vec<(String, Tensor)> {
-        [&self.exp_avg, &self.exp_avg_sq, &self.step]
+impl Rule for AdamRule {
+    fn state(&self, param: &Tensor) -> Vec<(&'static str, Tensor)> {
+        let greatest = self.amsgrad.then(|| ("max_exp_avg_sq", zeros(param)));
+        [("exp_avg", zeros(param)), ("exp_avg_sq", zeros(param)), ("step", device_step(param))]
             .into_iter()
-            .flat_map(|state| state.save(&self.group[0].names))
+            .chain(greatest)
             .collect()
     }
 
-    fn load_state_dict(&mut self, saved: &HashMap<String, Tensor>) -> Result<()> {
-        for state in [&mut self.exp_avg, &mut self.exp_avg_sq, &mut self.step] {
-            state.load(&self.group[0].names, saved)?;
-        }
-        Ok(())
+    fn step(&self, group: &ParamGroup, rows: &mut Rows) -> Result<(), TorchError> {
+        rows.step(&Adam {
+            lr: group.lr,
+            beta1: group.momentum.unwrap_or_default(),
+            beta2: self.beta2,
+            eps: self.eps,
+            weight_decay: group.weight_decay,
+            decoupled: self.decoupled.into(),
+            amsgrad: self.amsgrad.into(),
+            maximize: self.maximize.into(),
+        })
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use fulmen_contracts::Event;
 use fulmen_contracts::event::Level;
+use fulmen_strategies::GradientScaler;
 use fulmen_torch::gradients;
 use fulmen_torch::tch::Tensor;
 
@@ -53,7 +54,7 @@ impl Session<'_> {
                 .map(|(name, callback)| (name.clone(), callback.state_dict()))
                 .collect(),
             schedules: self.optimizers.schedules(),
-            scaler: self.trainer.scaler.as_ref().map(|scaler| scaler.state_dict()).transpose()?,
+            scaler: self.trainer.scaler.as_ref().map(GradientScaler::state_dict),
             logged: self
                 .logged
                 .iter()

@@ -34,7 +34,7 @@ impl GradientClipping {
     pub fn clip(self, params: &[Tensor]) -> Result<()> {
         match (self.gradient_clip_val, self.gradient_clip_algorithm) {
             (None, _) => {}
-            (Some(bound), GradientClipAlgorithm::Norm) => drop(gradients::clip_norm(params, bound)?),
+            (Some(bound), GradientClipAlgorithm::Norm) => drop(gradients::clip_norm(params, bound, 2.0)?),
             (Some(bound), GradientClipAlgorithm::Value) => gradients::clip_value(params, bound)?,
         }
         Ok(())

@@ -300,10 +300,6 @@ impl Scheduler for RecordingScheduler {
     }
 
     fn apply(&mut self, _: u64, _: &mut [ParamGroup]) {}
-
-    fn factor(&self, _: u64) -> f64 {
-        1.0
-    }
 }
 
 /// Rows of three numbers, different each.

@@ -27,15 +27,36 @@ fn the_shipped_configuration_fits_every_component_it_names() {
         "model=resnet152",
         "dataset=mnist",
         "dataset=cifar10",
-        "optimizer=sgd",
-        "optimizer=adam",
-        "scheduler=one_cycle",
-        "scheduler=step",
         "callbacks=[default,early_stopping]",
         "experiment=quickstart",
     ];
     for group in groups {
         sandbox.run(&["config", "show", "--check", group]).succeeded();
+    }
+    let optimizers =
+        ["adafactor", "adagrad", "adam", "adamw", "lamb", "lion", "muon", "nadam", "radam", "rmsprop", "sgd"];
+    for optimizer in optimizers {
+        sandbox.run(&["config", "show", "--check", &format!("optimizer={optimizer}")]).succeeded();
+    }
+    let schedulers = [
+        "constant",
+        "cosine",
+        "cosine_warm_restarts",
+        "exponential",
+        "inverse_sqrt",
+        "linear",
+        "linear_warmup",
+        "multi_step",
+        "one_cycle",
+        "polynomial",
+        "reduce_on_plateau",
+        "step",
+    ];
+    for scheduler in schedulers {
+        sandbox.run(&["config", "show", "--check", &format!("scheduler={scheduler}")]).succeeded();
+    }
+    for then in ["scheduler@scheduler.then=polynomial", "scheduler.then=null"] {
+        sandbox.run(&["config", "show", "--check", "scheduler=linear_warmup", then]).succeeded();
     }
     for workload in ["mlp", "resnet18", "gpt", "lstm"] {
         sandbox.run(&["config", "show", "--check", &format!("experiment=bench_{workload}")]).succeeded();
