@@ -27,7 +27,7 @@ pub use batch::{Batch, Tensors, dtype};
 pub use callback::{Callback, CallbackKind};
 pub use data_module::{DataModule, DataSpec, Dataset, DatasetContext, DatasetKind, Progress, Split};
 pub use error::{Error, Result};
-pub use metric::{Metric, MetricKind};
+pub use metric::{Computed, Detections, GroundTruth, Metric, MetricKind, Observation, ObservationKind};
 pub use model::{Mode, Model, ModelContext, ModelKind, Network};
 pub use optimizer::{Optimizer, OptimizerKind};
 pub use scheduler::{Scheduler, SchedulerKind};

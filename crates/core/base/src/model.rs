@@ -1,5 +1,6 @@
 //! Networks, the kind `model` of components, and what the trainer asks of a model.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 
 use fulmen_contracts::{Schema, Stage, event::Values};
@@ -98,6 +99,20 @@ pub trait Model: Debug + Send {
 
     /// Forgets the batches of a stage.
     fn reset_metrics(&mut self, stage: Stage);
+
+    /// What the metrics of all stages have counted, the mean of the loss among them, as `<stage>/<metric>/<state>`: tensors of their
+    /// own, which a checkpoint may hold while counting goes on.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn metric_state(&self) -> Result<Vec<(String, Tensor)>>;
+
+    /// Goes on from what [`Self::metric_state`] gave: metrics of an epoch that is resumed end with the same bits. A metric that was not
+    /// there when the state was saved begins anew.
+    ///
+    /// # Errors
+    /// When a state is of another metric.
+    fn load_metric_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()>;
 }
 
 /// Trainable parameters by name, in the order of their names: the same on every run and rank.

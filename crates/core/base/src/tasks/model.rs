@@ -1,15 +1,15 @@
 //! A network with a task: the model of every run that a config describes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fulmen_contracts::Stage;
 use fulmen_contracts::event::Values;
-use fulmen_torch::tch::{Tensor, nn, no_grad};
+use fulmen_torch::tch::{Tensor, nn};
 use serde_json::Value;
 
-use crate::metrics::Mean;
+use crate::metrics::{Mean, Meter};
 use crate::model::{Mode, Model, Network};
-use crate::{Batch, Error, Metric, Result, Task};
+use crate::{Batch, Computed, Error, Result, Task};
 
 /// A network, its parameters, and the task that judges it.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct TaskModel {
 #[derive(Debug)]
 struct StageMetrics {
     loss: Mean,
-    metrics: Vec<(String, Box<dyn Metric>)>,
+    metrics: Vec<(String, Meter)>,
 }
 
 impl TaskModel {
@@ -61,26 +61,36 @@ impl TaskModel {
     }
 
     fn count(&mut self, stage: Stage, outputs: &crate::Tensors, batch: &Batch, loss: &Tensor) -> Result<()> {
-        let (prediction, target) = (only(&self.task.outputs()), only(&self.task.targets()));
-        let task = &self.task;
-        let kept = self
-            .stages
-            .entry(stage)
-            .or_insert_with(|| StageMetrics { loss: Mean::default(), metrics: task.metrics() });
-        kept.loss.add(loss, batch.size() as f64);
-        if let (Some(prediction), Some(target)) = (prediction, target) {
-            let (prediction, target) = (outputs.get(&prediction)?, batch.get(&target)?);
-            for (_, metric) in &mut kept.metrics {
-                no_grad(|| metric.update(&prediction.detach(), target))?;
+        let kept = entry(&mut self.stages, self.task.as_ref(), stage);
+        kept.loss.add(loss, batch.size() as f64)?;
+        if !kept.metrics.is_empty() {
+            let observation = self.task.observe(outputs, batch)?;
+            for (name, meter) in &mut kept.metrics {
+                meter.update(&observation).map_err(|error| error.of_metric(name))?;
             }
         }
         Ok(())
     }
 }
 
-/// The one tensor of a task's schema that metrics look at.
-fn only(schema: &fulmen_contracts::Schema) -> Option<String> {
-    schema.iter().next().map(|(name, _)| name.to_owned())
+/// What `stage` has seen, nothing if it begins.
+fn entry<'a>(
+    stages: &'a mut BTreeMap<Stage, StageMetrics>,
+    task: &dyn Task,
+    stage: Stage,
+) -> &'a mut StageMetrics {
+    stages.entry(stage).or_insert_with(|| {
+        let metrics = task.metrics().iter().map(|(name, metric)| (name.clone(), Meter::new(metric.clone())));
+        StageMetrics { loss: Mean::default(), metrics: metrics.collect() }
+    })
+}
+
+/// What `state` holds below `prefix`, by the rest of its name.
+fn below(state: &HashMap<String, Tensor>, prefix: &str) -> HashMap<String, Tensor> {
+    let named = state.iter().filter_map(|(key, tensor)| {
+        Some((key.strip_prefix(prefix)?.strip_prefix('/')?.to_owned(), tensor.shallow_clone()))
+    });
+    named.collect()
 }
 
 impl Model for TaskModel {
@@ -109,15 +119,54 @@ impl Model for TaskModel {
 
     fn metrics(&self, stage: Stage) -> Result<Values> {
         let Some(kept) = self.stages.get(&stage) else { return Ok(Values::new()) };
-        let named = kept.metrics.iter().filter_map(|(name, metric)| Some((name.clone(), metric.compute()?)));
-        Ok(named.chain(kept.loss.value().map(|loss| ("loss".to_owned(), loss))).collect())
+        let mut values = Values::new();
+        for (name, meter) in &kept.metrics {
+            match meter.compute().map_err(|error| error.of_metric(name))? {
+                Some(Computed::One(value)) => {
+                    values.insert(name.clone(), value);
+                }
+                Some(Computed::Several(several)) => {
+                    values.extend(several.into_iter().map(|(entry, value)| (format!("{name}/{entry}"), value)));
+                }
+                None => {}
+            }
+        }
+        values.extend(kept.loss.value()?.map(|loss| ("loss".to_owned(), loss)));
+        Ok(values)
+    }
+
+    fn metric_state(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut named = Vec::new();
+        for (stage, kept) in &self.stages {
+            let metrics = kept.metrics.iter().map(|(name, meter)| (name.as_str(), meter.state_dict()));
+            for (name, state) in metrics.chain([("loss", kept.loss.state_dict())]) {
+                let key = |(entry, tensor)| (format!("{}/{name}/{entry}", stage.name()), tensor);
+                named.extend(state?.into_iter().map(key));
+            }
+        }
+        Ok(named)
+    }
+
+    fn load_metric_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()> {
+        for stage in [Stage::Train, Stage::Validate, Stage::Test] {
+            let state = below(state, stage.name());
+            if state.is_empty() {
+                continue;
+            }
+            let kept = entry(&mut self.stages, self.task.as_ref(), stage);
+            kept.loss.load_state_dict(&below(&state, "loss"))?;
+            for (name, meter) in &mut kept.metrics {
+                meter.load_state_dict(&below(&state, name)).map_err(|error| error.of_metric(name))?;
+            }
+        }
+        Ok(())
     }
 
     fn reset_metrics(&mut self, stage: Stage) {
         if let Some(kept) = self.stages.get_mut(&stage) {
             kept.loss.reset();
-            for (_, metric) in &mut kept.metrics {
-                metric.reset();
+            for (_, meter) in &mut kept.metrics {
+                meter.reset();
             }
         }
     }
