@@ -97,6 +97,14 @@ pub trait Model: Debug + Send {
     /// When libtorch refuses.
     fn metrics(&self, stage: Stage) -> Result<Values>;
 
+    /// Those of [`Self::metrics`] that are told while a stage runs, as in a progress bar: none that is costly, none of many values.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn running_metrics(&self, stage: Stage) -> Result<Values> {
+        self.metrics(stage)
+    }
+
     /// Forgets the batches of a stage.
     fn reset_metrics(&mut self, stage: Stage);
 

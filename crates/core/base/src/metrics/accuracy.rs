@@ -76,7 +76,9 @@ impl Metric for Accuracy {
         let scored = Scored::of(observation)?;
         let targets = scored.targets();
         let counted = targets.f_ne(self.ignore_index)?;
-        let hits = scored.predictions(self.top_k)?.f_eq_tensor(targets)?.f_logical_and(&counted)?;
+        let hits = scored.predictions(self.top_k)?.f_eq_tensor(targets)?;
+        // No prediction is a negative class: what is left out cannot be a hit then.
+        let hits = if self.ignore_index < 0 { hits } else { hits.f_logical_and(&counted)? };
         state.add("hits", hits.f_sum(None)?)?;
         state.add("total", counted.f_sum(None)?)
     }

@@ -75,11 +75,8 @@ impl Metric for ClassScore {
         let targets = targets.f_mul(&counted)?;
         let predictions = scored.predictions(self.top_k)?.f_reshape([-1])?.f_mul(&counted)?;
         let hits = predictions.f_eq_tensor(&targets)?.f_logical_and(&counted)?;
-        let places = [
-            targets.shallow_clone(),
-            predictions.f_add_scalar(classes)?,
-            targets.f_add_scalar(2 * classes)?,
-        ];
+        let places =
+            [targets.shallow_clone(), predictions.f_add_scalar(classes)?, targets.f_add_scalar(2 * classes)?];
         let ones = Tensor::f_cat(&[&hits, &counted, &counted], 0)?.f_to_kind(Kind::Int64)?;
         add_at(state, name, 3 * classes, &Tensor::f_cat(&places, 0)?, &ones)
     }

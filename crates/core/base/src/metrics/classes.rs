@@ -129,7 +129,11 @@ impl<'a> Scored<'a> {
             Self::Multiclass(logits, _) => {
                 let probabilities = logits.f_softmax(1, Kind::Float)?;
                 let flat = probabilities.dim() == 2;
-                if flat { probabilities } else { probabilities.f_movedim_int(1, -1)?.f_reshape([-1, self.classes()])? }
+                if flat {
+                    probabilities
+                } else {
+                    probabilities.f_movedim_int(1, -1)?.f_reshape([-1, self.classes()])?
+                }
             }
         })
     }

@@ -119,7 +119,9 @@ pub(super) fn numbers(observation: &Observation) -> Result<(Tensor, &Tensor)> {
     };
     if predictions.size() != targets.size() {
         let (predictions, targets) = (predictions.size(), targets.size());
-        return Err(Error::Metric(format!("predictions {predictions:?} and targets {targets:?} differ in shape")));
+        return Err(Error::Metric(format!(
+            "predictions {predictions:?} and targets {targets:?} differ in shape"
+        )));
     }
     let predictions = match predictions.kind() {
         Kind::Half | Kind::BFloat16 => predictions.f_to_kind(Kind::Float)?,

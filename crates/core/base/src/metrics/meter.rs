@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fulmen_torch::tch::{Tensor, no_grad};
 
-use super::State;
+use super::{Join, State};
 use crate::{Computed, Metric, Observation, Result};
 
 /// A metric that is being counted.
@@ -36,6 +36,11 @@ impl Meter {
     /// As [`Metric::compute`].
     pub fn compute(&self) -> Result<Option<Computed>> {
         if self.state.is_empty() { Ok(None) } else { no_grad(|| self.metric.compute(&self.state)).map(Some) }
+    }
+
+    /// Whether the value is at hand while batches are counted: sums are, what every sample is kept for is not.
+    pub fn is_at_hand(&self) -> bool {
+        self.metric.states().iter().all(|(_, join)| *join != Join::Concatenation)
     }
 
     /// Forgets all batches.

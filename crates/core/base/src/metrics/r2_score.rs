@@ -95,7 +95,8 @@ impl Metric for R2Score {
                 Computed::Several(named.collect())
             }
             Multioutput::VarianceWeighted if variances.iter().any(|variance| *variance > 0.0) => {
-                let weighted: f64 = scores.iter().zip(&variances).map(|(score, variance)| score * variance).sum();
+                let weighted: f64 =
+                    scores.iter().zip(&variances).map(|(score, variance)| score * variance).sum();
                 Computed::One(weighted / variances.iter().sum::<f64>())
             }
             _ => Computed::One(scores.iter().sum::<f64>() / outputs as f64),

@@ -103,11 +103,13 @@ impl Metric for Ranking {
     }
 
     fn compute(&self, state: &State) -> Result<Computed> {
-        let (Some(probabilities), Some(targets)) = (state.get("probabilities")?, state.get("targets")?) else {
+        let (Some(probabilities), Some(targets)) = (state.get("probabilities")?, state.get("targets")?)
+        else {
             return Ok(Computed::One(f64::NAN));
         };
         let counted = targets.f_ne(self.ignore_index)?.f_nonzero()?.f_squeeze_dim(1)?;
-        let (probabilities, targets) = (probabilities.f_index_select(0, &counted)?, targets.f_index_select(0, &counted)?);
+        let (probabilities, targets) =
+            (probabilities.f_index_select(0, &counted)?, targets.f_index_select(0, &counted)?);
         if probabilities.dim() == 1 {
             return Ok(Computed::One(self.area.under(&Curve::of(&probabilities, &targets.f_eq(1)?)?)));
         }
@@ -129,7 +131,9 @@ impl Area {
                 divide(area, curve.positives() * curve.negatives())
             }
             Self::PrecisionRecall => {
-                let area = steps.map(|step| (step[1].0 - step[0].0) * divide(step[1].0, step[1].0 + step[1].1)).sum();
+                let area = steps
+                    .map(|step| (step[1].0 - step[0].0) * divide(step[1].0, step[1].0 + step[1].1))
+                    .sum();
                 divide(area, curve.positives())
             }
         }

@@ -179,7 +179,9 @@ impl State {
         let known: Vec<_> = self.slots.iter().map(|slot| slot.name).collect();
         if let Some(stranger) = other.keys().find(|name| !known.contains(&name.as_str())) {
             let known = known.join(", ");
-            return Err(Error::Metric(format!("there is no state '{stranger}' to take up; there are {known}")));
+            return Err(Error::Metric(format!(
+                "there is no state '{stranger}' to take up; there are {known}"
+            )));
         }
         for (name, join) in self.slots.iter().map(|slot| (slot.name, slot.join)).collect::<Vec<_>>() {
             let Some(tensor) = other.get(name) else { continue };
@@ -202,7 +204,8 @@ impl Held {
             Self::Sum(sum) => Some(sum.shallow_clone()),
             Self::Parts(parts) => {
                 let device = parts.last().map_or(Device::Cpu, Tensor::device);
-                let parts = parts.iter().map(|part| part.f_to_device(device)).collect::<Result<Vec<_>, _>>()?;
+                let parts =
+                    parts.iter().map(|part| part.f_to_device(device)).collect::<Result<Vec<_>, _>>()?;
                 Some(Tensor::f_cat(&parts, 0)?)
             }
         })
@@ -262,6 +265,12 @@ mod tests {
         let stranger = HashMap::from([("misses".to_owned(), Tensor::from(1.0))]);
         let message = state.merge(&stranger).unwrap_err().to_string();
         assert!(message.contains("no state 'misses'") && message.contains("hits"), "{message}");
-        assert!(state.add("hits", Tensor::from_slice(&[1_i64])).unwrap_err().to_string().contains("other classes"));
+        assert!(
+            state
+                .add("hits", Tensor::from_slice(&[1_i64]))
+                .unwrap_err()
+                .to_string()
+                .contains("other classes")
+        );
     }
 }

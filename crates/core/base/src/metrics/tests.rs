@@ -165,7 +165,8 @@ fn every_metric_says_what_its_reference_says_of_batches_of_uneven_size() {
 
 #[test]
 fn every_metric_is_held_against_a_reference() {
-    let tested: BTreeSet<_> = vectors().cases.iter().map(|case| case.metric["_target_"].to_string()).collect();
+    let tested: BTreeSet<_> =
+        vectors().cases.iter().map(|case| case.metric["_target_"].to_string()).collect();
     for name in registry().unwrap().names("metric") {
         assert!(tested.contains(&format!("{name:?}")), "{name} is in no frozen vector");
     }
@@ -206,7 +207,13 @@ fn samples_shared_out_over_ranks_give_the_same_values() {
             assert_expected(case, &joined);
             let target = case.metric["_target_"].as_str().unwrap();
             if !FRACTIONS.contains(&target) && target != "rouge" {
-                assert_eq!(bits(&joined), bits(&whole), "{} on {} over {world} ranks", case.metric, case.data);
+                assert_eq!(
+                    bits(&joined),
+                    bits(&whole),
+                    "{} on {} over {world} ranks",
+                    case.metric,
+                    case.data
+                );
             }
         }
     }
@@ -228,7 +235,12 @@ fn a_metric_that_is_saved_between_two_batches_ends_with_the_same_bits() {
         let mut meter = Meter::new(build(&case.metric));
         meter.load_state_dict(&weights::load(&path).unwrap()).unwrap();
         rest.iter().for_each(|batch| meter.update(&observation(kind, batch)).unwrap());
-        assert_eq!(bits(&computed(&meter)), bits(&computed(&counted(case, kind, batches))), "{}", case.metric);
+        assert_eq!(
+            bits(&computed(&meter)),
+            bits(&computed(&counted(case, kind, batches))),
+            "{}",
+            case.metric
+        );
     }
     assert!(resumed.len() > 50);
 }
@@ -264,13 +276,17 @@ fn shapes_that_do_not_fit_are_told_and_what_is_shown_wrongly_is_named() {
     let accuracy = build(&json!({"_target_": "accuracy"}));
     let classes = |logits: &[i64], targets: &[i64]| {
         let options = (Kind::Float, fulmen_torch::tch::Device::Cpu);
-        let (logits, targets) = (Tensor::zeros(logits, options), Tensor::zeros(targets, options).to_kind(Kind::Int64));
+        let (logits, targets) =
+            (Tensor::zeros(logits, options), Tensor::zeros(targets, options).to_kind(Kind::Int64));
         Observation::Classes { logits, targets }
     };
-    let refusal = |metric: &Arc<dyn Metric>, shown| Meter::new(metric.clone()).update(&shown).unwrap_err().to_string();
+    let refusal =
+        |metric: &Arc<dyn Metric>, shown| Meter::new(metric.clone()).update(&shown).unwrap_err().to_string();
     assert!(refusal(&accuracy, classes(&[4, 3], &[5])).contains("[4, 3] and targets [5] do not fit"));
     let error = build(&json!({"_target_": "mean_squared_error"}));
-    assert!(refusal(&error, classes(&[4, 3], &[4])).contains("it takes values, and was shown scores of classes"));
+    assert!(
+        refusal(&error, classes(&[4, 3], &[4])).contains("it takes values, and was shown scores of classes")
+    );
     let mut matrix = Meter::new(build(&json!({"_target_": "confusion_matrix"})));
     matrix.update(&classes(&[4, 3], &[4])).unwrap();
     let message = matrix.update(&classes(&[4, 2], &[4])).unwrap_err().to_string();

@@ -15,7 +15,9 @@ fn texts(observation: &Observation) -> Result<impl Iterator<Item = (&str, &[Stri
     };
     if predictions.len() != references.len() {
         let (predictions, references) = (predictions.len(), references.len());
-        return Err(Error::Metric(format!("{predictions} texts were written, and {references} have references")));
+        return Err(Error::Metric(format!(
+            "{predictions} texts were written, and {references} have references"
+        )));
     }
     if references.iter().any(Vec::is_empty) {
         return Err(Error::Metric("a text has no reference: it needs one at least".to_owned()));

@@ -39,10 +39,17 @@ pub struct Classification {
 
 impl Classification {
     fn build(config: &ClassificationConfig, context: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
-        let default = || -> Vec<(String, Arc<dyn Metric>)> { vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))] };
+        let default = || -> Vec<(String, Arc<dyn Metric>)> {
+            vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))]
+        };
         Ok(Box::new(Self {
             label_smoothing: config.label_smoothing,
-            metrics: metrics::build(config.metrics.as_ref(), context.registry, ObservationKind::Classes, default)?,
+            metrics: metrics::build(
+                config.metrics.as_ref(),
+                context.registry,
+                ObservationKind::Classes,
+                default,
+            )?,
             class_names: context.data.class_names.clone(),
         }))
     }

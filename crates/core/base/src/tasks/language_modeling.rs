@@ -33,8 +33,11 @@ pub struct LanguageModeling {
 
 impl LanguageModeling {
     fn build(config: &LanguageModelingConfig, context: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
-        let default = || -> Vec<(String, Arc<dyn Metric>)> { vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))] };
-        let metrics = metrics::build(config.metrics.as_ref(), context.registry, ObservationKind::Classes, default)?;
+        let default = || -> Vec<(String, Arc<dyn Metric>)> {
+            vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))]
+        };
+        let metrics =
+            metrics::build(config.metrics.as_ref(), context.registry, ObservationKind::Classes, default)?;
         Ok(Box::new(Self { metrics }))
     }
 }

@@ -27,6 +27,12 @@ struct StageMetrics {
     metrics: Vec<(String, Meter)>,
 }
 
+impl StageMetrics {
+    fn loss_values(&self) -> Result<Values> {
+        Ok(self.loss.value()?.map(|loss| ("loss".to_owned(), loss)).into_iter().collect())
+    }
+}
+
 impl TaskModel {
     /// Joins the two.
     ///
@@ -119,19 +125,30 @@ impl Model for TaskModel {
 
     fn metrics(&self, stage: Stage) -> Result<Values> {
         let Some(kept) = self.stages.get(&stage) else { return Ok(Values::new()) };
-        let mut values = Values::new();
+        let mut values = kept.loss_values()?;
         for (name, meter) in &kept.metrics {
             match meter.compute().map_err(|error| error.of_metric(name))? {
                 Some(Computed::One(value)) => {
                     values.insert(name.clone(), value);
                 }
                 Some(Computed::Several(several)) => {
-                    values.extend(several.into_iter().map(|(entry, value)| (format!("{name}/{entry}"), value)));
+                    values
+                        .extend(several.into_iter().map(|(entry, value)| (format!("{name}/{entry}"), value)));
                 }
                 None => {}
             }
         }
-        values.extend(kept.loss.value()?.map(|loss| ("loss".to_owned(), loss)));
+        Ok(values)
+    }
+
+    fn running_metrics(&self, stage: Stage) -> Result<Values> {
+        let Some(kept) = self.stages.get(&stage) else { return Ok(Values::new()) };
+        let mut values = kept.loss_values()?;
+        for (name, meter) in kept.metrics.iter().filter(|(_, meter)| meter.is_at_hand()) {
+            if let Some(Computed::One(value)) = meter.compute().map_err(|error| error.of_metric(name))? {
+                values.insert(name.clone(), value);
+            }
+        }
         Ok(values)
     }
 
@@ -169,5 +186,99 @@ impl Model for TaskModel {
                 meter.reset();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fulmen_contracts::{Schema, schema};
+    use fulmen_registry::registry;
+    use fulmen_torch::tch::nn::Module as _;
+    use fulmen_torch::tch::{Device, Kind};
+    use serde_json::json;
+
+    use super::*;
+    use crate::task::{TaskContext, TaskKind};
+    use crate::{DataSpec, Tensors};
+
+    #[derive(Debug)]
+    struct Linear(nn::Linear);
+
+    impl Network for Linear {
+        fn inputs(&self) -> Schema {
+            schema! { image: f32["B", "D"] }
+        }
+
+        fn outputs(&self) -> Schema {
+            schema! { logits: f32["B", "K"] }
+        }
+
+        fn forward(&self, batch: &Batch, _: Mode) -> Result<Tensors> {
+            Ok(Tensors::new().with("logits", self.0.forward(batch.get("image")?)))
+        }
+    }
+
+    fn model() -> TaskModel {
+        let variables = nn::VarStore::new(Device::Cpu);
+        let network = Linear(nn::linear(variables.root(), 2, 3, nn::LinearConfig::default()));
+        let weights = Tensor::from_slice(&[0.3_f32, -0.7, 0.9, 0.1, -0.4, 0.5]).view([3, 2]);
+        for tensor in variables.variables().values_mut() {
+            let weights = if tensor.dim() == 2 { weights.shallow_clone() } else { tensor.zeros_like() };
+            fulmen_torch::tch::no_grad(|| tensor.f_copy_(&weights)).unwrap();
+        }
+        let (registry, data) = (registry().unwrap(), DataSpec::default());
+        let settings = json!({"_target_": "classification", "metrics": {
+            "accuracy": {"_target_": "accuracy"},
+            "matrix": {"_target_": "confusion_matrix"},
+            "auroc": {"_target_": "auroc"},
+            "ece": {"_target_": "calibration_error"}}});
+        let task = registry.build::<TaskKind>(&settings, TaskContext { registry, data: &data }).unwrap();
+        TaskModel::new(variables, Box::new(network), task).unwrap()
+    }
+
+    fn batch(rows: &[[f32; 2]], labels: &[i64]) -> Batch {
+        let image = Tensor::from_slice(rows.as_flattened()).view([-1, 2]);
+        Batch::new().with("image", image).with("label", Tensor::from_slice(labels))
+    }
+
+    fn bits(values: &Values) -> Vec<(&str, u64)> {
+        values.iter().map(|(name, value)| (name.as_str(), value.to_bits())).collect()
+    }
+
+    #[test]
+    fn metrics_resumed_in_the_middle_of_an_epoch_end_with_the_same_bits() {
+        let first = batch(&[[0.1, 0.2], [0.9, -0.3], [0.7, 0.7]], &[0, 1, 2]);
+        let second = batch(&[[-0.5, 0.6]], &[2]);
+        let (mut whole, mut stopped, mut resumed) = (model(), model(), model());
+        for model in [&mut whole, &mut stopped] {
+            let _ = model.training_step(&first).unwrap();
+            model.validation_step(&second).unwrap();
+        }
+        let saved = stopped.metric_state().unwrap();
+        let names: Vec<_> = saved.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(names.contains(&"train/loss/sum") && names.contains(&"val/auroc/probabilities"), "{names:?}");
+        assert!(saved.iter().all(|(_, tensor)| !tensor.requires_grad()));
+        resumed.load_metric_state(&saved.into_iter().collect()).unwrap();
+        for model in [&mut whole, &mut resumed] {
+            let _ = model.training_step(&second).unwrap();
+        }
+        for stage in [Stage::Train, Stage::Validate] {
+            let (whole, resumed) = (whole.metrics(stage).unwrap(), resumed.metrics(stage).unwrap());
+            assert_eq!(bits(&whole), bits(&resumed));
+            assert!(whole.contains_key("loss") && whole.contains_key("matrix/2_0"), "{whole:?}");
+        }
+    }
+
+    #[test]
+    fn a_metric_of_several_values_has_its_name_before_each_and_a_reset_forgets_all() {
+        let mut model = model();
+        model.validation_step(&batch(&[[0.1, 0.2], [0.9, -0.3]], &[0, 1])).unwrap();
+        let values = model.metrics(Stage::Validate).unwrap();
+        assert_eq!(values.keys().filter(|name| name.starts_with("matrix/")).count(), 9);
+        let running: Vec<_> = model.running_metrics(Stage::Validate).unwrap().into_keys().collect();
+        assert_eq!(running, ["accuracy", "ece", "loss"]);
+        assert!(model.metrics(Stage::Test).unwrap().is_empty());
+        model.reset_metrics(Stage::Validate);
+        assert!(model.metrics(Stage::Validate).unwrap().is_empty());
     }
 }

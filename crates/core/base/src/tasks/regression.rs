@@ -39,7 +39,8 @@ impl Regression {
                 ("mse".to_owned(), Arc::new(MeanError(ElementError::Squared))),
             ]
         };
-        let metrics = metrics::build(config.metrics.as_ref(), context.registry, ObservationKind::Values, default)?;
+        let metrics =
+            metrics::build(config.metrics.as_ref(), context.registry, ObservationKind::Values, default)?;
         Ok(Box::new(Self { metrics }))
     }
 }
@@ -63,7 +64,8 @@ impl Task for Regression {
     }
 
     fn observe(&self, outputs: &Tensors, batch: &Batch) -> Result<Observation> {
-        let (predictions, targets) = (outputs.get("prediction")?.detach(), batch.get("target")?.shallow_clone());
+        let (predictions, targets) =
+            (outputs.get("prediction")?.detach(), batch.get("target")?.shallow_clone());
         Ok(Observation::Values { predictions, targets })
     }
 

@@ -38,7 +38,8 @@ impl<'a> Prepared<'a> {
         let mut found = scene.found.clone();
         found.sort_by(|left, right| right.score.total_cmp(&left.score));
         found.truncate(most);
-        let overlaps = found.iter().map(|found| scene.there.iter().map(|there| overlap(found, there)).collect());
+        let overlaps =
+            found.iter().map(|found| scene.there.iter().map(|there| overlap(found, there)).collect());
         let overlaps = overlaps.collect();
         Self { found, there: &scene.there, overlaps }
     }

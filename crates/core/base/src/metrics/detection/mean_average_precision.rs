@@ -49,7 +49,9 @@ impl Metric for MeanAveragePrecision {
         };
         if predictions.len() != targets.len() {
             let (predictions, targets) = (predictions.len(), targets.len());
-            return Err(Error::Metric(format!("{predictions} images have detections, and {targets} have objects")));
+            return Err(Error::Metric(format!(
+                "{predictions} images have detections, and {targets} have objects"
+            )));
         }
         for (found, there) in predictions.iter().zip(targets) {
             let (found, there) = (found_rows(found)?, there_rows(there)?);

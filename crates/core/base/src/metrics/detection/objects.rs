@@ -73,20 +73,26 @@ fn count(boxes: &Tensor) -> Result<i64> {
     match boxes.size()[..] {
         [count, 4] => Ok(count),
         [0, ..] => Ok(0),
-        ref other => Err(Error::Metric(format!("boxes are {other:?}: expected [N, 4], left, top, right, bottom"))),
+        ref other => {
+            Err(Error::Metric(format!("boxes are {other:?}: expected [N, 4], left, top, right, bottom")))
+        }
     }
 }
 
 fn column(name: &str, tensor: &Tensor, count: i64) -> Result<Tensor> {
     if tensor.size() != [count] {
-        return Err(Error::Metric(format!("{name} are {:?} beside {count} boxes: expected [{count}]", tensor.size())));
+        return Err(Error::Metric(format!(
+            "{name} are {:?} beside {count} boxes: expected [{count}]",
+            tensor.size()
+        )));
     }
     Ok(tensor.f_reshape([-1, 1])?.f_to_kind(Kind::Double)?)
 }
 
 fn rows(boxes: &Tensor, columns: &[Tensor]) -> Result<Tensor> {
     let boxes = boxes.f_reshape([-1, 4])?.f_to_kind(Kind::Double)?;
-    let columns = columns.iter().map(|column| column.f_to_device(boxes.device())).collect::<Result<Vec<_>, _>>()?;
+    let columns =
+        columns.iter().map(|column| column.f_to_device(boxes.device())).collect::<Result<Vec<_>, _>>()?;
     Ok(Tensor::f_cat(&std::iter::once(&boxes).chain(&columns).collect::<Vec<_>>(), 1)?)
 }
 
@@ -104,7 +110,8 @@ pub(super) fn scenes(found: &Tensor, there: &Tensor, counts: &Tensor) -> Result<
             seen.entry(row[5] as i64).or_default().found.push(object);
         }
         for row in there.by_ref().take(image[1] as usize) {
-            let object = There { corners: [row[0], row[1], row[2], row[3]], crowd: row[5] != 0.0, area: row[6] };
+            let object =
+                There { corners: [row[0], row[1], row[2], row[3]], crowd: row[5] != 0.0, area: row[6] };
             seen.entry(row[4] as i64).or_default().there.push(object);
         }
         for (class, scene) in seen {

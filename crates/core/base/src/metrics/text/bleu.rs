@@ -102,7 +102,8 @@ impl Metric for Bleu {
             let references: Vec<_> = references.iter().map(|reference| self.tokenize(reference)).collect();
             counts[0] += words.len() as i64;
             // Of two as near, sacreBLEU takes the shorter.
-            let nearest = references.iter().map(Vec::len).min_by_key(|length| (length.abs_diff(words.len()), *length));
+            let nearest =
+                references.iter().map(Vec::len).min_by_key(|length| (length.abs_diff(words.len()), *length));
             counts[1] += nearest.unwrap_or(0) as i64;
             for n in 1..=longest {
                 let written = ngrams(&words, n);

@@ -61,7 +61,8 @@ impl Metric for ErrorRate {
         let (mut edits, mut units) = (0, 0);
         for (prediction, references) in texts(observation)? {
             let [reference] = references else {
-                let message = format!("an error rate is of one reference, and a text has {}", references.len());
+                let message =
+                    format!("an error rate is of one reference, and a text has {}", references.len());
                 return Err(Error::Metric(message));
             };
             let (edited, of) = self.count(prediction, reference);

@@ -75,7 +75,8 @@ impl RougeKey {
                 (common, runs(prediction), runs(reference))
             }
         };
-        let (precision, recall) = (divide(common as f64, written as f64), divide(common as f64, right as f64));
+        let (precision, recall) =
+            (divide(common as f64, written as f64), divide(common as f64, right as f64));
         [precision, recall, divide(2.0 * precision * recall, precision + recall)]
     }
 }
@@ -111,9 +112,10 @@ impl Metric for Rouge {
 
     fn compute(&self, state: &State) -> Result<Computed> {
         let samples = state.number("samples");
-        let names = self.keys.iter().flat_map(|key| {
-            ["precision", "recall", "fmeasure"].map(|part| format!("{}_{part}", key.name()))
-        });
+        let names = self
+            .keys
+            .iter()
+            .flat_map(|key| ["precision", "recall", "fmeasure"].map(|part| format!("{}_{part}", key.name())));
         Ok(Computed::Several(
             names.zip(state.values("sums")?).map(|(name, sum)| (name, divide(sum, samples))).collect(),
         ))

@@ -9,9 +9,21 @@ pub(super) fn tokenize(line: &str) -> Vec<String> {
         line = line.replace(entity, character);
     }
     let line = around_symbols(&format!(" {line} "));
-    let line = pairs(&line, |left, right| !left.is_ascii_digit() && is_stop(right), |left, right| format!("{left} {right} "));
-    let line = pairs(&line, |left, right| is_stop(left) && !right.is_ascii_digit(), |left, right| format!(" {left} {right}"));
-    let line = pairs(&line, |left, right| left.is_ascii_digit() && right == '-', |left, right| format!("{left} {right} "));
+    let line = pairs(
+        &line,
+        |left, right| !left.is_ascii_digit() && is_stop(right),
+        |left, right| format!("{left} {right} "),
+    );
+    let line = pairs(
+        &line,
+        |left, right| is_stop(left) && !right.is_ascii_digit(),
+        |left, right| format!(" {left} {right}"),
+    );
+    let line = pairs(
+        &line,
+        |left, right| left.is_ascii_digit() && right == '-',
+        |left, right| format!("{left} {right} "),
+    );
     line.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -33,7 +45,11 @@ fn around_symbols(line: &str) -> String {
 }
 
 /// Replaces each pair of neighbours that `matches`, from the left, none overlapping another.
-fn pairs(line: &str, matches: impl Fn(char, char) -> bool, replaced: impl Fn(char, char) -> String) -> String {
+fn pairs(
+    line: &str,
+    matches: impl Fn(char, char) -> bool,
+    replaced: impl Fn(char, char) -> String,
+) -> String {
     let mut spaced = String::with_capacity(2 * line.len());
     let mut characters = line.chars().peekable();
     while let Some(left) = characters.next() {
