@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::metrics::{self, Metrics};
+use super::metrics::{self, Metrics, NamedMetrics};
 use crate::metrics::Accuracy;
 use crate::task::TaskContext;
 use crate::{Batch, Metric, Observation, ObservationKind, Result, Task, TaskKind, Tensors};
@@ -33,15 +33,13 @@ component! { TaskKind, "classification", ClassificationConfig => Classification:
 #[derive(Debug)]
 pub struct Classification {
     label_smoothing: f64,
-    metrics: Vec<(String, Arc<dyn Metric>)>,
+    metrics: NamedMetrics,
     class_names: Option<Vec<String>>,
 }
 
 impl Classification {
     fn build(config: &ClassificationConfig, context: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
-        let default = || -> Vec<(String, Arc<dyn Metric>)> {
-            vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))]
-        };
+        let default = || -> NamedMetrics { vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))] };
         Ok(Box::new(Self {
             label_smoothing: config.label_smoothing,
             metrics: metrics::build(

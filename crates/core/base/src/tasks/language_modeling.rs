@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::metrics::{self, Metrics};
+use super::metrics::{self, Metrics, NamedMetrics};
 use crate::metrics::Accuracy;
 use crate::task::TaskContext;
 use crate::{Batch, Metric, Observation, ObservationKind, Result, Task, TaskKind, Tensors};
@@ -28,14 +28,12 @@ component! { TaskKind, "language_modeling", LanguageModelingConfig => LanguageMo
 /// The next token of each token.
 #[derive(Debug)]
 pub struct LanguageModeling {
-    metrics: Vec<(String, Arc<dyn Metric>)>,
+    metrics: NamedMetrics,
 }
 
 impl LanguageModeling {
     fn build(config: &LanguageModelingConfig, context: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
-        let default = || -> Vec<(String, Arc<dyn Metric>)> {
-            vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))]
-        };
+        let default = || -> NamedMetrics { vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))] };
         let metrics =
             metrics::build(config.metrics.as_ref(), context.registry, ObservationKind::Classes, default)?;
         Ok(Box::new(Self { metrics }))

@@ -10,6 +10,9 @@ use crate::{Metric, MetricKind, ObservationKind};
 /// Metrics by name, as a task's settings hold them; null leaves one out.
 pub type Metrics = BTreeMap<String, Option<Component<MetricKind>>>;
 
+/// The same, built.
+pub type NamedMetrics = Vec<(String, Arc<dyn Metric>)>;
+
 /// Builds the metrics of a task that shows `shown` of a batch; where the settings leave them out, those of `default`.
 ///
 /// # Errors
@@ -18,8 +21,8 @@ pub fn build(
     metrics: Option<&Metrics>,
     registry: &Registry,
     shown: ObservationKind,
-    default: impl FnOnce() -> Vec<(String, Arc<dyn Metric>)>,
-) -> Result<Vec<(String, Arc<dyn Metric>)>, BuildError> {
+    default: impl FnOnce() -> NamedMetrics,
+) -> Result<NamedMetrics, BuildError> {
     let Some(metrics) = metrics else { return Ok(default()) };
     let named = metrics.iter().filter_map(|(name, metric)| Some((name, metric.as_ref()?)));
     let build = |(name, component): (&String, &Component<MetricKind>)| {

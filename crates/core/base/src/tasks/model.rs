@@ -193,8 +193,8 @@ impl Model for TaskModel {
 mod tests {
     use fulmen_contracts::{Schema, schema};
     use fulmen_registry::registry;
+    use fulmen_torch::tch::Device;
     use fulmen_torch::tch::nn::Module as _;
-    use fulmen_torch::tch::{Device, Kind};
     use serde_json::json;
 
     use super::*;

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::metrics::{self, Metrics};
+use super::metrics::{self, Metrics, NamedMetrics};
 use crate::metrics::{ElementError, MeanError};
 use crate::task::TaskContext;
 use crate::{Batch, Metric, Observation, ObservationKind, Result, Task, TaskKind, Tensors};
@@ -28,12 +28,12 @@ component! { TaskKind, "regression", RegressionConfig => Regression::build }
 /// Numbers for each sample.
 #[derive(Debug)]
 pub struct Regression {
-    metrics: Vec<(String, Arc<dyn Metric>)>,
+    metrics: NamedMetrics,
 }
 
 impl Regression {
     fn build(config: &RegressionConfig, context: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
-        let default = || -> Vec<(String, Arc<dyn Metric>)> {
+        let default = || -> NamedMetrics {
             vec![
                 ("mae".to_owned(), Arc::new(MeanError(ElementError::Absolute))),
                 ("mse".to_owned(), Arc::new(MeanError(ElementError::Squared))),
