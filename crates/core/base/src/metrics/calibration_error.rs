@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fulmen_registry::{BuildError, component};
 use fulmen_torch::tch::{Kind, Tensor};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::classes::{Scored, divide, ignore_index};
 use super::{Join, State};
@@ -32,7 +32,7 @@ const fn bins() -> i64 {
 }
 
 /// How the bins become one value.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Norm {
     /// The mean of the differences, by samples.

@@ -2,7 +2,7 @@
 
 use fulmen_torch::tch::{Kind, Tensor};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Computed, Error, Observation, ObservationKind, Result};
 
@@ -12,7 +12,7 @@ pub(super) const fn ignore_index() -> i64 {
 }
 
 /// How the values of the classes become one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Average {
     /// Over all samples, whatever their class.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fulmen_registry::component;
 use fulmen_torch::tch::Kind;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::class_score::add_at;
 use super::classes::{Scored, divide, ignore_index};
@@ -25,7 +25,7 @@ pub(crate) struct ConfusionMatrixConfig {
 }
 
 /// Of what the entries are shares.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Normalize {
     /// They are counts.

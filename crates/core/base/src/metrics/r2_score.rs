@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fulmen_registry::component;
 use fulmen_torch::tch::{Kind, Tensor};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::errors::numbers;
 use super::state::values;
@@ -24,7 +24,7 @@ pub(crate) struct R2ScoreConfig {
 }
 
 /// How several values a sample become one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Multioutput {
     /// The mean of the scores.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fulmen_registry::component;
 use fulmen_torch::tch::{Kind, Tensor};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::classes::{Average, Scored, divide, ignore_index};
 use super::state::values;
@@ -37,7 +37,7 @@ pub(crate) struct AveragePrecisionConfig {
 }
 
 /// How the values of the classes become one.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RankingAverage {
     /// The mean of the classes.

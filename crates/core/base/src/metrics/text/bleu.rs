@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fulmen_registry::{BuildError, component};
 use fulmen_torch::tch::Tensor;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ngrams::{ngrams, overlap};
 use super::{texts, tokenizer_13a};
@@ -39,7 +39,7 @@ const fn four() -> usize {
 }
 
 /// How texts are split into words.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) enum Tokenize {
     /// As mteval-v13a.pl does: at white space and around punctuation.
     #[default]
@@ -51,7 +51,7 @@ pub(crate) enum Tokenize {
 }
 
 /// What a length without any run in the references counts as (Chen & Cherry 2014, doi:10.3115/v1/W14-3346).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Smooth {
     /// One half of a run, a quarter for the next such length, and so on: their method 3.

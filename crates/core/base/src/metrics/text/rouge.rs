@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fulmen_registry::{BuildError, component};
 use fulmen_torch::tch::Tensor;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ngrams::{ngrams, overlap};
 use super::texts;
@@ -29,7 +29,7 @@ fn all() -> Vec<RougeKey> {
 }
 
 /// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) enum RougeKey {
     /// Words.
     #[serde(rename = "rouge1")]
