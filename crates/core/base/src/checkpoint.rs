@@ -48,9 +48,6 @@ pub struct SavedState {
     /// The loss scale, where the precision has one.
     #[serde(default)]
     pub scaler: Option<Value>,
-    /// What steps have logged in the epoch at hand: name, sum and weight.
-    #[serde(default)]
-    pub logged: Vec<(String, f64, f64)>,
     /// The latest metrics, as `stage/metric`.
     #[serde(default)]
     pub metrics: BTreeMap<String, Option<f64>>,
@@ -76,7 +73,7 @@ pub struct Tensors {
     pub optimizer: Vec<(String, Tensor)>,
     /// Gradients of an open window.
     pub gradients: Vec<(String, Tensor)>,
-    /// What metrics have counted.
+    /// What metrics, and the means of what steps log, have counted.
     pub metrics: Vec<(String, Tensor)>,
     /// Of callbacks, as `<callback>/<name>`.
     pub callbacks: Vec<(String, Tensor)>,

@@ -68,6 +68,9 @@ pub enum Error {
     /// libtorch refused.
     #[error("libtorch: {0}")]
     Torch(String),
+    /// Predictions and targets that a metric cannot be counted on.
+    #[error("metric: {0}")]
+    Metric(String),
     /// A hook failed.
     #[error("{owner}, {hook}: {source}")]
     Hook {
@@ -104,6 +107,14 @@ impl Error {
     /// A checkpoint that cannot be used.
     pub fn checkpoint(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self::Checkpoint { path: path.into(), message: message.into() }
+    }
+
+    /// The same, of the metric called `name`.
+    pub(crate) fn of_metric(self, name: &str) -> Self {
+        match self {
+            Self::Metric(message) => Self::Metric(format!("{name}: {message}")),
+            other => other,
+        }
     }
 
     /// The config key it is about, if it is about one.

@@ -30,7 +30,7 @@ pub use callback::{Callback, CallbackKind, HookContext};
 pub use data_module::{DataModule, DataSpec, Dataset, DatasetContext, DatasetKind, Progress, Split};
 pub use error::{Error, Result};
 pub use hooks::Hook;
-pub use metric::{Metric, MetricKind};
+pub use metric::{Computed, Detections, GroundTruth, Metric, MetricKind, Observation, ObservationKind};
 pub use model::{Mode, Model, ModelContext, ModelKind, Network};
 pub use optimizer::{Optimizer, OptimizerKind, ParamGroup};
 pub use scheduler::{Scheduler, SchedulerContext, SchedulerKind};

@@ -140,23 +140,30 @@ pub trait Model: Debug + Send {
     /// When libtorch refuses.
     fn metrics(&self, stage: Stage) -> Result<Values>;
 
+    /// Those of [`Self::metrics`] that are told while a stage runs, as in a progress bar: none that is costly, none of many values.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn running_metrics(&self, stage: Stage) -> Result<Values> {
+        self.metrics(stage)
+    }
+
     /// Forgets the batches of a stage.
     fn reset_metrics(&mut self, stage: Stage);
 
-    /// What the metrics of all stages have counted so far, as `<stage>/<metric>/<state>`: an epoch that is resumed in its
-    /// middle then reports what one that never stopped would.
-    fn metric_state(&self) -> Vec<(String, Tensor)> {
-        Vec::new()
-    }
-
-    /// Counts on from what a checkpoint kept.
+    /// What the metrics of all stages have counted, the mean of the loss among them, as `<stage>/<metric>/<state>`: tensors of their
+    /// own, which a checkpoint may hold while counting goes on.
     ///
     /// # Errors
-    /// When it was kept for other metrics.
-    fn load_metric_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()> {
-        let _ = state;
-        Ok(())
-    }
+    /// When libtorch refuses.
+    fn metric_state(&self) -> Result<Vec<(String, Tensor)>>;
+
+    /// Goes on from what [`Self::metric_state`] gave: metrics of an epoch that is resumed end with the same bits. A metric that was not
+    /// there when the state was saved begins anew.
+    ///
+    /// # Errors
+    /// When a state is of another metric.
+    fn load_metric_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()>;
 
     /// Sets the gradients of `params` to zero; by default they are freed.
     ///

@@ -6,7 +6,7 @@ use fulmen_contracts::Stage;
 use fulmen_torch::tch::Tensor;
 
 use crate::trainer::ManualOptimization;
-use crate::{Error, Result, Tensors};
+use crate::{Batch, Error, Result, Tensors};
 
 /// What a step gives back.
 #[derive(Debug, Default)]
@@ -58,6 +58,12 @@ pub struct StepContext<'a> {
 }
 
 impl<'a> StepContext<'a> {
+    /// Of a batch that nothing is learnt from.
+    pub(crate) fn evaluation(stage: Stage, batch: &Batch, logged: &'a mut Vec<LoggedValue>) -> Self {
+        let (epoch, batch_index, global_step) = (0, 0, 0);
+        Self { stage, epoch, batch_index, global_step, batch_size: batch.size(), logged, manual: None }
+    }
+
     /// Records `value` (`[]`, any floating kind) as `<stage>/<name>`: in training as `<stage>/<name>_step` with the step's
     /// other metrics too, and in each stage as its mean over the epoch's samples. Nothing waits for the device.
     pub fn log(&mut self, name: &str, value: &Tensor) {

@@ -1,6 +1,7 @@
 //! The kind `task`: joins a network with its loss, its metrics and its way to decode predictions.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use fulmen_contracts::Schema;
 use fulmen_registry::{Kind, Registry};
@@ -8,7 +9,7 @@ use fulmen_torch::tch::Tensor;
 use serde_json::Value;
 
 use crate::hooks::{hook_methods, with_hooks};
-use crate::{Batch, DataSpec, Metric, Mode, Network, Result, StepContext, StepOutput, Tensors};
+use crate::{Batch, DataSpec, Metric, Mode, Network, Observation, Result, StepContext, StepOutput, Tensors};
 
 /// What a network is for. One network serves several tasks, and one task any network whose outputs fit.
 pub trait Task: Debug + Send {
@@ -50,8 +51,14 @@ pub trait Task: Debug + Send {
         Ok(StepOutput { loss, extra: outputs })
     }
 
-    /// Fresh metrics for one stage, by name.
-    fn metrics(&self) -> Vec<(String, Box<dyn Metric>)>;
+    /// What it is judged by beside the loss, by name.
+    fn metrics(&self) -> &[(String, Arc<dyn Metric>)];
+
+    /// What its metrics are shown of a batch.
+    ///
+    /// # Errors
+    /// When a tensor is missing.
+    fn observe(&self, outputs: &Tensors, batch: &Batch) -> Result<Observation>;
 
     /// One record a sample, as it is printed.
     ///

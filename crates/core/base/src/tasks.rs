@@ -2,6 +2,7 @@
 
 mod classification;
 mod language_modeling;
+pub mod metrics;
 mod model;
 mod regression;
 

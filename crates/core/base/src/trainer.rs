@@ -145,15 +145,7 @@ impl Trainer {
         let batch = self.in_format(data.on_after_batch_transfer(batch, Stage::SanityCheck)?)?;
         let shapes = batch.schema();
         let mut logged = Vec::new();
-        let mut context = StepContext {
-            stage: Stage::SanityCheck,
-            epoch: 0,
-            batch_index: 0,
-            global_step: 0,
-            batch_size: batch.size(),
-            logged: &mut logged,
-            manual: None,
-        };
+        let mut context = StepContext::evaluation(Stage::SanityCheck, &batch, &mut logged);
         let tried = self.guarded(Stage::SanityCheck, 0, || {
             fulmen_torch::tch::no_grad(|| model.validation_step(&batch, &mut context))
         });

@@ -1,12 +1,15 @@
 //! Share of samples whose class is among the likeliest.
 
+use std::sync::Arc;
+
 use fulmen_registry::component;
-use fulmen_torch::tch::{Kind, Tensor, no_grad};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Mean;
-use crate::{Metric, MetricKind, Result};
+use super::class_score::{ClassScore, Score};
+use super::classes::{Average, Scored, divide, ignore_index};
+use super::{Join, State};
+use crate::{Computed, Metric, MetricKind, Observation, ObservationKind, Result};
 
 /// Share of samples whose class is among the `top_k` likeliest.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -16,72 +19,72 @@ pub(crate) struct AccuracyConfig {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub(crate) top_k: i64,
+    /// `micro`: over all samples. `macro`, `weighted`: the mean over the classes of their shares; `none`: each share.
+    #[serde(default = "micro")]
+    pub(crate) average: Average,
+    /// Samples with this target are left out.
+    #[serde(default = "ignore_index")]
+    pub(crate) ignore_index: i64,
 }
 
 const fn one() -> i64 {
     1
 }
 
-component! { MetricKind, "accuracy", AccuracyConfig => |config, ()| Ok(Box::new(Accuracy::new(config.top_k))) }
+const fn micro() -> Average {
+    Average::Micro
+}
 
-/// Share of samples whose class is among the likeliest: predictions are logits `[B, K, …]`, targets classes `[B, …] i64`.
+component! { MetricKind, "accuracy", AccuracyConfig => |config, ()| {
+    Ok(match config.average {
+        Average::Micro => Arc::new(Accuracy { top_k: config.top_k, ignore_index: config.ignore_index }),
+        average => Arc::new(ClassScore {
+            score: Score::Accuracy,
+            average,
+            top_k: config.top_k,
+            ignore_index: config.ignore_index,
+        }),
+    })
+} }
+
+/// Share of samples whose class is among the `top_k` likeliest.
+///
+/// Two sums, where the averages over classes keep three numbers a class: this one is counted in every step by default.
 #[derive(Debug)]
 pub struct Accuracy {
     top_k: i64,
-    mean: Mean,
+    ignore_index: i64,
 }
 
 impl Accuracy {
     /// With so many guesses a sample.
-    pub fn new(top_k: i64) -> Self {
-        Self { top_k, mean: Mean::default() }
+    pub const fn new(top_k: i64) -> Self {
+        Self { top_k, ignore_index: ignore_index() }
     }
 }
 
 impl Metric for Accuracy {
-    fn update(&mut self, predictions: &Tensor, targets: &Tensor) -> Result<()> {
-        no_grad(|| {
-            let hits = if self.top_k == 1 {
-                predictions.f_argmax(1, false)?.f_eq_tensor(targets)?
-            } else {
-                let guesses = self.top_k.min(predictions.size()[1]);
-                let (_, classes) = predictions.f_topk(guesses, 1, true, false)?;
-                classes.f_eq_tensor(&targets.f_unsqueeze(1)?)?.f_any_dim(1, false)?
-            };
-            self.mean.add(&hits.f_to_kind(Kind::Float)?.f_mean(Kind::Float)?, targets.numel() as f64);
-            Ok(())
-        })
+    fn takes(&self) -> ObservationKind {
+        ObservationKind::Classes
     }
 
-    fn compute(&self) -> Option<f64> {
-        self.mean.value()
+    fn states(&self) -> &'static [(&'static str, Join)] {
+        &[("hits", Join::Sum), ("total", Join::Sum)]
     }
 
-    fn reset(&mut self) {
-        self.mean.reset();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn logits() -> Tensor {
-        Tensor::from_slice(&[0.1_f32, 0.7, 0.2, 0.5, 0.4, 0.1, 0.2, 0.3, 0.5]).view([3, 3])
+    fn update(&self, state: &mut State, observation: &Observation) -> Result<()> {
+        let scored = Scored::of(observation)?;
+        let targets = scored.targets();
+        let counted = targets.f_ne(self.ignore_index)?;
+        let hits = scored.predictions(self.top_k)?.f_eq_tensor(targets)?;
+        // No prediction is a negative class: what is left out cannot be a hit then.
+        let hits = if self.ignore_index < 0 { hits } else { hits.f_logical_and(&counted)? };
+        state.add("hits", hits.f_sum(None)?)?;
+        state.add("total", counted.f_sum(None)?)
     }
 
-    #[test]
-    fn accuracy_counts_hits_over_batches_of_uneven_size() {
-        let mut accuracy = Accuracy::new(1);
-        accuracy.update(&logits(), &Tensor::from_slice(&[1_i64, 0, 0])).unwrap();
-        accuracy.update(&logits().narrow(0, 0, 1), &Tensor::from_slice(&[1_i64])).unwrap();
-        assert!((accuracy.compute().unwrap() - 0.75).abs() < 1e-7);
-    }
-
-    #[test]
-    fn a_second_guess_counts_with_top_2() {
-        let mut accuracy = Accuracy::new(2);
-        accuracy.update(&logits(), &Tensor::from_slice(&[2_i64, 1, 0])).unwrap();
-        assert!((accuracy.compute().unwrap() - 2.0 / 3.0).abs() < 1e-7);
+    fn compute(&self, state: &State) -> Result<Computed> {
+        let sum = |name| Ok::<_, crate::Error>(state.values(name)?.into_iter().sum());
+        Ok(Computed::One(divide(sum("hits")?, sum("total")?)))
     }
 }

@@ -1,17 +1,18 @@
 //! One class a sample.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fulmen_contracts::{Schema, schema};
-use fulmen_registry::{BuildError, Component, component};
+use fulmen_registry::{BuildError, component};
 use fulmen_torch::tch::{Kind, Reduction, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::metrics::{self, Metrics, NamedMetrics};
 use crate::metrics::Accuracy;
 use crate::task::TaskContext;
-use crate::{Batch, Metric, MetricKind, Result, Task, TaskKind, Tensors};
+use crate::{Batch, Metric, Observation, ObservationKind, Result, Task, TaskKind, Tensors};
 
 /// One class a sample: cross-entropy of the network's `logits` with the batch's `label`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -23,7 +24,7 @@ pub struct ClassificationConfig {
     pub label_smoothing: f64,
     /// Metrics by name, beside the loss. Left out: `accuracy`.
     #[serde(default)]
-    pub metrics: Option<BTreeMap<String, Component<MetricKind>>>,
+    pub metrics: Option<Metrics>,
 }
 
 component! { TaskKind, "classification", ClassificationConfig => Classification::build }
@@ -32,24 +33,23 @@ component! { TaskKind, "classification", ClassificationConfig => Classification:
 #[derive(Debug)]
 pub struct Classification {
     label_smoothing: f64,
-    metrics: Option<BTreeMap<String, Component<MetricKind>>>,
+    metrics: NamedMetrics,
     class_names: Option<Vec<String>>,
 }
 
 impl Classification {
     fn build(config: &ClassificationConfig, context: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
-        let task = Self {
+        let default = || -> NamedMetrics { vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))] };
+        Ok(Box::new(Self {
             label_smoothing: config.label_smoothing,
-            metrics: config.metrics.clone(),
+            metrics: metrics::build(
+                config.metrics.as_ref(),
+                context.registry,
+                ObservationKind::Classes,
+                default,
+            )?,
             class_names: context.data.class_names.clone(),
-        };
-        // Built once here for the sake of their errors; `metrics` builds them anew for each stage.
-        for (name, metric) in config.metrics.iter().flatten() {
-            metric.build(context.registry, ()).map_err(|error| {
-                BuildError::setting(error.key_below(&format!("metrics.{name}")), error.to_string())
-            })?;
-        }
-        Ok(Box::new(task))
+        }))
     }
 }
 
@@ -73,14 +73,13 @@ impl Task for Classification {
         )?)
     }
 
-    fn metrics(&self) -> Vec<(String, Box<dyn Metric>)> {
-        match (&self.metrics, fulmen_registry::registry()) {
-            (Some(metrics), Ok(registry)) => metrics
-                .iter()
-                .filter_map(|(name, metric)| Some((name.clone(), metric.build(registry, ()).ok()?)))
-                .collect(),
-            _ => vec![("accuracy".to_owned(), Box::new(Accuracy::new(1)))],
-        }
+    fn metrics(&self) -> &[(String, Arc<dyn Metric>)] {
+        &self.metrics
+    }
+
+    fn observe(&self, outputs: &Tensors, batch: &Batch) -> Result<Observation> {
+        let (logits, targets) = (outputs.get("logits")?.detach(), batch.get("label")?.shallow_clone());
+        Ok(Observation::Classes { logits, targets })
     }
 
     fn decode(&self, outputs: &Tensors) -> Result<Vec<Value>> {

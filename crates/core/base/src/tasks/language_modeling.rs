@@ -1,5 +1,7 @@
 //! The next token of each token.
 
+use std::sync::Arc;
+
 use fulmen_contracts::{Schema, schema};
 use fulmen_registry::{BuildError, component};
 use fulmen_torch::tch::{Kind, Reduction, Tensor};
@@ -7,25 +9,34 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::metrics::{self, Metrics, NamedMetrics};
 use crate::metrics::Accuracy;
 use crate::task::TaskContext;
-use crate::{Batch, Metric, Result, Task, TaskKind, Tensors};
+use crate::{Batch, Metric, Observation, ObservationKind, Result, Task, TaskKind, Tensors};
 
 /// The next token of each token: cross-entropy of the network's `logits` with the batch's `target`, in nats a token.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LanguageModelingConfig {}
+pub struct LanguageModelingConfig {
+    /// Metrics by name, beside the loss; each counts tokens. Left out: `accuracy`.
+    #[serde(default)]
+    pub metrics: Option<Metrics>,
+}
 
 component! { TaskKind, "language_modeling", LanguageModelingConfig => LanguageModeling::build }
 
 /// The next token of each token.
 #[derive(Debug)]
-pub struct LanguageModeling;
+pub struct LanguageModeling {
+    metrics: NamedMetrics,
+}
 
 impl LanguageModeling {
-    #[expect(clippy::unnecessary_wraps, reason = "the form of every factory")]
-    fn build(_: &LanguageModelingConfig, _: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
-        Ok(Box::new(Self))
+    fn build(config: &LanguageModelingConfig, context: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
+        let default = || -> NamedMetrics { vec![("accuracy".to_owned(), Arc::new(Accuracy::new(1)))] };
+        let metrics =
+            metrics::build(config.metrics.as_ref(), context.registry, ObservationKind::Classes, default)?;
+        Ok(Box::new(Self { metrics }))
     }
 }
 
@@ -51,8 +62,15 @@ impl Task for LanguageModeling {
         )?)
     }
 
-    fn metrics(&self) -> Vec<(String, Box<dyn Metric>)> {
-        vec![("accuracy".to_owned(), Box::new(TokenAccuracy(Accuracy::new(1))))]
+    fn metrics(&self) -> &[(String, Arc<dyn Metric>)] {
+        &self.metrics
+    }
+
+    fn observe(&self, outputs: &Tensors, batch: &Batch) -> Result<Observation> {
+        // A token is a sample: [B, T, V] to [B T, V].
+        let logits_btv = outputs.get("logits")?.detach();
+        let logits = logits_btv.f_view([-1, logits_btv.size()[2]])?;
+        Ok(Observation::Classes { logits, targets: batch.get("target")?.f_view([-1])? })
     }
 
     fn decode(&self, outputs: &Tensors) -> Result<Vec<Value>> {
@@ -63,24 +81,5 @@ impl Task for LanguageModeling {
                 Ok(json!({"next_tokens": tokens}))
             })
             .collect()
-    }
-}
-
-/// Share of tokens that were the likeliest: [`Accuracy`] over `[B, T, V]`.
-#[derive(Debug)]
-struct TokenAccuracy(Accuracy);
-
-impl Metric for TokenAccuracy {
-    fn update(&mut self, logits_btv: &Tensor, target_bt: &Tensor) -> Result<()> {
-        let vocabulary = logits_btv.size()[2];
-        self.0.update(&logits_btv.f_view([-1, vocabulary])?, &target_bt.f_view([-1])?)
-    }
-
-    fn compute(&self) -> Option<f64> {
-        self.0.compute()
-    }
-
-    fn reset(&mut self) {
-        self.0.reset();
     }
 }

@@ -1,5 +1,7 @@
 //! Numbers for each sample: forecasting, and any other target of floats.
 
+use std::sync::Arc;
+
 use fulmen_contracts::{Schema, schema};
 use fulmen_registry::{BuildError, component};
 use fulmen_torch::tch::{Kind, Reduction, Tensor};
@@ -7,25 +9,39 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::metrics::{MeanAbsoluteError, MeanSquaredError};
+use super::metrics::{self, Metrics, NamedMetrics};
+use crate::metrics::{ElementError, MeanError};
 use crate::task::TaskContext;
-use crate::{Batch, Metric, Result, Task, TaskKind, Tensors};
+use crate::{Batch, Metric, Observation, ObservationKind, Result, Task, TaskKind, Tensors};
 
 /// Numbers for each sample: mean squared error of the network's `prediction` with the batch's `target`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RegressionConfig {}
+pub struct RegressionConfig {
+    /// Metrics by name, beside the loss. Left out: `mae` and `mse`.
+    #[serde(default)]
+    pub metrics: Option<Metrics>,
+}
 
 component! { TaskKind, "regression", RegressionConfig => Regression::build }
 
 /// Numbers for each sample.
 #[derive(Debug)]
-pub struct Regression;
+pub struct Regression {
+    metrics: NamedMetrics,
+}
 
 impl Regression {
-    #[expect(clippy::unnecessary_wraps, reason = "the form of every factory")]
-    fn build(_: &RegressionConfig, _: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
-        Ok(Box::new(Self))
+    fn build(config: &RegressionConfig, context: TaskContext<'_>) -> Result<Box<dyn Task>, BuildError> {
+        let default = || -> NamedMetrics {
+            vec![
+                ("mae".to_owned(), Arc::new(MeanError(ElementError::Absolute))),
+                ("mse".to_owned(), Arc::new(MeanError(ElementError::Squared))),
+            ]
+        };
+        let metrics =
+            metrics::build(config.metrics.as_ref(), context.registry, ObservationKind::Values, default)?;
+        Ok(Box::new(Self { metrics }))
     }
 }
 
@@ -43,11 +59,14 @@ impl Task for Regression {
         Ok(prediction.f_mse_loss(batch.get("target")?, Reduction::Mean)?)
     }
 
-    fn metrics(&self) -> Vec<(String, Box<dyn Metric>)> {
-        vec![
-            ("mae".to_owned(), Box::new(MeanAbsoluteError::default())),
-            ("mse".to_owned(), Box::new(MeanSquaredError::default())),
-        ]
+    fn metrics(&self) -> &[(String, Arc<dyn Metric>)] {
+        &self.metrics
+    }
+
+    fn observe(&self, outputs: &Tensors, batch: &Batch) -> Result<Observation> {
+        let (predictions, targets) =
+            (outputs.get("prediction")?.detach(), batch.get("target")?.shallow_clone());
+        Ok(Observation::Values { predictions, targets })
     }
 
     fn decode(&self, outputs: &Tensors) -> Result<Vec<Value>> {

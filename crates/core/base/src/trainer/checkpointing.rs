@@ -1,5 +1,6 @@
 //! What a checkpoint holds of a run, and how a run goes on from one.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 use fulmen_contracts::Event;
@@ -15,6 +16,9 @@ use crate::checkpoint::{self, Checkpoint, SavedState, Tensors};
 use crate::metrics::Mean;
 use crate::model::{Model, named};
 use crate::{DataModule, Result};
+
+/// Before the names of what steps log, among the states of metrics.
+const LOGGED: &str = "logged/";
 
 impl Session<'_> {
     /// Saves the run as it stands.
@@ -34,7 +38,7 @@ impl Session<'_> {
             optimizer: self.optimizers.state_dict(),
             // Gradients are only kept where a window is open: after a step they are spent.
             gradients: if self.state.window > 0 { self.open_gradients() } else { Vec::new() },
-            metrics: model.metric_state(),
+            metrics: self.counted(model)?,
             callbacks: self
                 .trainer
                 .callbacks
@@ -55,14 +59,6 @@ impl Session<'_> {
                 .collect(),
             schedules: self.optimizers.schedules(),
             scaler: self.trainer.scaler.as_ref().map(GradientScaler::state_dict),
-            logged: self
-                .logged
-                .iter()
-                .filter_map(|(name, mean)| {
-                    let (sum, weight) = mean.parts()?;
-                    Some((name.clone(), sum, weight))
-                })
-                .collect(),
             metrics: self
                 .metrics
                 .iter()
@@ -88,6 +84,32 @@ impl Session<'_> {
         });
         self.trainer.profile(Action::Checkpoint, clock);
         Ok(())
+    }
+
+    /// What metrics and the means of what steps log have counted, the latter as `logged/<name>/<state>`.
+    fn counted(&self, model: &dyn Model) -> Result<Vec<(String, Tensor)>> {
+        let mut counted = model.metric_state()?;
+        for (name, mean) in &self.logged {
+            let states = mean.state_dict()?.into_iter();
+            counted.extend(states.map(|(state, value)| (format!("{LOGGED}{name}/{state}"), value)));
+        }
+        Ok(counted)
+    }
+
+    /// Counts on from what [`Self::counted`] gave.
+    fn count_on(&mut self, model: &mut dyn Model, counted: &HashMap<String, Tensor>) -> Result<()> {
+        let mut logged: BTreeMap<&str, HashMap<String, Tensor>> = BTreeMap::new();
+        for (key, value) in counted {
+            if let Some((name, state)) = key.strip_prefix(LOGGED).and_then(|rest| rest.rsplit_once('/')) {
+                logged.entry(name).or_default().insert(state.to_owned(), value.shallow_clone());
+            }
+        }
+        for (name, states) in logged {
+            let mut mean = Mean::default();
+            mean.load_state_dict(&states)?;
+            self.logged.push((name.to_owned(), mean));
+        }
+        model.load_metric_state(counted)
     }
 
     fn open_gradients(&self) -> Vec<(String, Tensor)> {
@@ -147,9 +169,7 @@ impl Session<'_> {
                 gradients::set(tensor, gradient)?;
             }
         }
-        model.load_metric_state(&checkpoint.metrics()?)?;
-        self.logged =
-            saved.logged.into_iter().map(|(name, sum, weight)| (name, Mean::of_parts(sum, weight))).collect();
+        self.count_on(model, &checkpoint.metrics()?)?;
         self.metrics =
             saved.metrics.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect();
         self.state = saved.trainer;

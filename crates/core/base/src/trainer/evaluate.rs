@@ -179,7 +179,7 @@ impl Session<'_> {
             let outputs = self.evaluation_step(model, &batch)?;
             self.hook(model, hooks.batch_end, Seen { outputs: Some(&outputs), ..seen })?;
             if let Some(rate) = pace.due(done, done == batches) {
-                let values = &model.metrics(counted)?;
+                let values = &model.running_metrics(counted)?;
                 self.trainer.tell_progress(&StageProgress {
                     stage,
                     epoch,
@@ -195,7 +195,7 @@ impl Session<'_> {
             waiting = self.trainer.clock();
         }
         let mut values = model.metrics(counted)?;
-        values.extend(self.take_logged());
+        values.extend(self.take_logged()?);
         self.trainer.stage_finished(stage, epoch, batches, pace.seconds(), &values);
         model.reset_metrics(counted);
         let values: Values =
@@ -225,13 +225,10 @@ impl Session<'_> {
     fn evaluation_step(&mut self, model: &mut dyn Model, batch: &Batch) -> Result<StepOutput> {
         let mut logged = Vec::new();
         let mut context = StepContext {
-            stage: self.stage,
             epoch: self.state.epoch,
             batch_index: self.batch_index,
             global_step: self.state.global_step,
-            batch_size: batch.size(),
-            logged: &mut logged,
-            manual: None,
+            ..StepContext::evaluation(self.stage, batch, &mut logged)
         };
         let clock = self.trainer.clock();
         let outputs = self.trainer.guarded(self.stage, self.batch_index, || {
@@ -278,13 +275,8 @@ impl Session<'_> {
     fn prediction_step(&mut self, model: &mut dyn Model, batch: &Batch) -> Result<Vec<Value>> {
         let mut logged = Vec::new();
         let mut context = StepContext {
-            stage: Stage::Predict,
-            epoch: 0,
             batch_index: self.batch_index,
-            global_step: 0,
-            batch_size: batch.size(),
-            logged: &mut logged,
-            manual: None,
+            ..StepContext::evaluation(Stage::Predict, batch, &mut logged)
         };
         self.trainer.guarded(Stage::Predict, self.batch_index, || {
             without_gradients(self.trainer.config.inference_mode, || model.predict_step(batch, &mut context))

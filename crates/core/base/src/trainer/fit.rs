@@ -280,7 +280,7 @@ impl Fit<'_, '_> {
         let interrupted = self.ending.as_ref().is_some_and(|ending| ending.interrupted);
         let mut values = self.model.metrics(Stage::Train)?;
         if !interrupted {
-            values.extend(self.session.take_logged());
+            values.extend(self.session.take_logged()?);
         }
         self.session.trainer.stage_finished(
             Stage::Train,
@@ -366,7 +366,7 @@ impl Fit<'_, '_> {
         if !self.session.trainer.config.enable_progress_bar {
             return Ok(());
         }
-        let mut values = self.model.metrics(Stage::Train)?;
+        let mut values = self.model.running_metrics(Stage::Train)?;
         if let Some(loss) = &self.last_loss {
             values.insert("loss".to_owned(), loss.f_double_value(&[])?);
         }

@@ -146,10 +146,10 @@ impl<'t> Session<'t> {
                 self.logged_by_step.insert(step, value.f_to_kind(Kind::Double)?.f_double_value(&[])?);
             }
             match self.logged.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, mean)) => mean.add(&value, weight),
+                Some((_, mean)) => mean.add(&value, weight)?,
                 None => {
                     let mut mean = Mean::default();
-                    mean.add(&value, weight);
+                    mean.add(&value, weight)?;
                     self.logged.push((name, mean));
                 }
             }
@@ -158,11 +158,12 @@ impl<'t> Session<'t> {
     }
 
     /// The means of what the steps of this pass logged; counting begins anew.
-    pub(super) fn take_logged(&mut self) -> Values {
-        mem::take(&mut self.logged)
-            .into_iter()
-            .filter_map(|(name, mean)| Some((name, mean.value()?)))
-            .collect()
+    pub(super) fn take_logged(&mut self) -> Result<Values> {
+        let mut values = Values::new();
+        for (name, mean) in mem::take(&mut self.logged) {
+            values.extend(mean.value()?.map(|value| (name, value)));
+        }
+        Ok(values)
     }
 
     /// Tells callbacks, model and data of a failure. What fails meanwhile is told beside it.

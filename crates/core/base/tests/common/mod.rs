@@ -10,7 +10,7 @@
     reason = "shared by tests"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -231,6 +231,14 @@ impl Model for RecordingModel {
     }
 
     fn reset_metrics(&mut self, _: Stage) {}
+
+    fn metric_state(&self) -> Result<Vec<(String, Tensor)>> {
+        Ok(Vec::new())
+    }
+
+    fn load_metric_state(&mut self, _: &HashMap<String, Tensor>) -> Result<()> {
+        Ok(())
+    }
 
     fn optimizer_zero_grad(&mut self, params: &[Tensor]) -> Result<()> {
         self.journal.note("optimizer_zero_grad");
