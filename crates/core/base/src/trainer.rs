@@ -144,7 +144,7 @@ impl Trainer {
             .dataset(Split::Train)
             .filter(|dataset| !dataset.is_empty())
             .ok_or_else(|| Error::config("dataset", "the dataset has no training samples"))?;
-        Ok(DataLoader::train(dataset, &self.loader, self.seed))
+        DataLoader::train(dataset, &self.loader, self.seed)
     }
 
     fn eval_loader(&self, data: &dyn DataModule, split: Split) -> Option<DataLoader> {
@@ -213,7 +213,7 @@ fn misfit(report: &LoadReport) -> String {
 }
 
 /// What a panic said, in one line: libtorch adds a trace of its own, which belongs to the log.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)
