@@ -16,9 +16,8 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let wrong = || Error::config("", "usage: input_pipeline <folder> [threads] [epochs]");
     let folder = arguments.next().ok_or_else(wrong)?;
-    let mut number = |default: u64| {
-        arguments.next().map_or(Ok(default), |text| text.parse().map_err(|_| wrong()))
-    };
+    let mut number =
+        |default: u64| arguments.next().map_or(Ok(default), |text| text.parse().map_err(|_| wrong()));
     let (threads, epochs) = (number(2)?, number(4)?);
 
     let settings = json!({
@@ -34,9 +33,8 @@ fn main() -> Result<()> {
     let build = registry.build::<DatasetKind>(&settings, DatasetContext { registry, seed: 0 });
     let mut data = build.map_err(|error| Error::config("dataset", error.to_string()))?;
     data.setup()?;
-    let dataset = data
-        .dataset(Split::Train)
-        .ok_or_else(|| Error::config("dataset", "there are no training images"))?;
+    let dataset =
+        data.dataset(Split::Train).ok_or_else(|| Error::config("dataset", "there are no training images"))?;
     let config: DataLoaderConfig = serde_json::from_value(json!({
         "batch_size": 32, "num_workers": threads, "drop_last": true,
     }))

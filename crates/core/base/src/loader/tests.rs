@@ -107,13 +107,12 @@ fn an_epoch_left_early_does_not_hang() {
 #[test]
 fn a_sample_that_comes_again_in_another_batch_is_drawn_for_anew() {
     // Sample 0 is alone in its class: half of all draws.
-    let batches = read(
-        loader(json!({"sampler": {"_target_": "weighted_random", "num_samples": 600}})).batches(
+    let batches =
+        read(loader(json!({"sampler": {"_target_": "weighted_random", "num_samples": 600}})).batches(
             0,
             0,
             u64::MAX,
-        ),
-    );
+        ));
     let drawn: std::collections::BTreeSet<u64> = batches
         .iter()
         .filter_map(|(indices, drawn)| Some(drawn[indices.iter().position(|&index| index == 0)?].to_bits()))
@@ -257,8 +256,7 @@ impl Dataset for Images {
 #[test]
 fn images_are_laid_out_where_they_are_read() {
     for (channels_last, stride) in [(true, [60, 1, 15, 3]), (false, [60, 20, 5, 1])] {
-        let loader =
-            DataLoader::train(Arc::new(Images), &config(json!({"num_workers": 1})), 0).unwrap();
+        let loader = DataLoader::train(Arc::new(Images), &config(json!({"num_workers": 1})), 0).unwrap();
         let batch = loader.channels_last(channels_last).batches(0, 0, 1).next().unwrap().unwrap();
         assert_eq!(batch.get("image").unwrap().stride(), stride);
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fulmen_registry::{BuildError, component};
 use fulmen_utils::Address;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::random::draws;
 use crate::Dataset;
@@ -32,7 +32,7 @@ pub struct WeightedRandomConfig {
 }
 
 /// Where weights come from.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Weights {
     /// One a sample.
@@ -117,7 +117,8 @@ impl WeightedRandom {
 fn balanced(dataset: &dyn Dataset) -> Result<Vec<f64>, BuildError> {
     let Some(labels) = (0..dataset.len()).map(|index| dataset.label_of(index)).collect::<Option<Vec<_>>>()
     else {
-        let message = "this data has no classes to balance: give a weight for each sample, as a list or a file";
+        let message =
+            "this data has no classes to balance: give a weight for each sample, as a list or a file";
         return Err(BuildError::setting("weights", message));
     };
     let mut counts = std::collections::HashMap::<i64, u64>::new();

@@ -99,8 +99,7 @@ pub(crate) fn decode(path: &Path, channels: usize) -> Result<Pixels<'static>> {
         .map_err(|error| corrupt(&error))?;
     let (width, height) = decoder.dimensions();
     let shape = ImageShape { channels, height: height as usize, width: width as usize };
-    let as_wanted =
-        matches!((decoder.color_type(), channels), (ColorType::Rgb8, 3) | (ColorType::L8, 1));
+    let as_wanted = matches!((decoder.color_type(), channels), (ColorType::Rgb8, 3) | (ColorType::L8, 1));
     let data = if as_wanted {
         let mut data = vec![0; shape.len()];
         decoder.read_image(&mut data).map_err(|error| corrupt(&error))?;

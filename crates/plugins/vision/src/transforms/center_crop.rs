@@ -70,8 +70,8 @@ impl PixelTransform for CenterCrop {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::pixels;
     use super::super::ImageShape;
+    use super::super::testing::pixels;
 
     #[test]
     fn a_smaller_image_stands_in_the_middle_of_black() {

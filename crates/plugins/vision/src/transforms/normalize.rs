@@ -53,7 +53,8 @@ impl Normalize {
         let mut factors = self.channels.iter().map(|(mean, std)| (1.0 / (255.0 * std), -mean / std));
         if let [_, _, _] = self.channels.as_slice() {
             // All three at once: each byte is loaded once.
-            let [Some(red), Some(green), Some(blue)] = [factors.next(), factors.next(), factors.next()] else {
+            let [Some(red), Some(green), Some(blue)] = [factors.next(), factors.next(), factors.next()]
+            else {
                 return;
             };
             let plane = values.len() / 3;

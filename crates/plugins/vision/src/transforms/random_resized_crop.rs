@@ -124,8 +124,8 @@ impl PixelTransform for RandomResizedCrop {
 pub(super) mod tests {
     use fulmen_utils::Address;
 
-    use super::super::testing::{applied, pixels};
     use super::super::ImageShape;
+    use super::super::testing::{applied, pixels};
     use super::*;
 
     /// Top, left, height and width of the part of an image that is drawn at `seed`, with torchvision's defaults.
@@ -153,7 +153,8 @@ pub(super) mod tests {
     #[test]
     fn the_whole_image_at_its_own_size_is_left_as_it_is() {
         let shape = ImageShape { channels: 3, height: 6, width: 6 };
-        let settings = r#"{"_target_": "vision.random_resized_crop", "size": 6, "scale": [1, 1], "ratio": [1, 1]}"#;
+        let settings =
+            r#"{"_target_": "vision.random_resized_crop", "size": 6, "scale": [1, 1], "ratio": [1, 1]}"#;
         let values: Vec<f32> = (0..108).map(|value| value as f32).collect();
         assert_eq!(applied(settings, shape, 0).unwrap(), values);
     }
@@ -162,8 +163,7 @@ pub(super) mod tests {
     fn a_range_that_is_none_is_refused() {
         let shape = ImageShape { channels: 3, height: 6, width: 6 };
         for (setting, key) in [("\"scale\": [0.5, 0.1]", "t.scale"), ("\"ratio\": [0, 1]", "t.ratio")] {
-            let settings =
-                format!(r#"{{"_target_": "vision.random_resized_crop", "size": 6, {setting}}}"#);
+            let settings = format!(r#"{{"_target_": "vision.random_resized_crop", "size": 6, {setting}}}"#);
             assert_eq!(applied(&settings, shape, 0).unwrap_err().key_below("t"), key);
         }
     }

@@ -9,12 +9,12 @@ use fast_image_resize::images::{CroppedImage, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use fulmen_base::{Error, Result};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Pixels;
 
 /// How a pixel of the new size is made of old ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
     /// The nearest.
@@ -90,8 +90,7 @@ pub(crate) fn scale(
     let [width, height] = [image.shape.width, image.shape.height].map(|side| side as u32);
     let old = ImageRef::new(width, height, &image.data, pixel).map_err(|error| failed(&error))?;
     // Cut first: what lies outside of the area has no weight, as when Pillow resizes what it has cropped.
-    let [left, top, width, height] =
-        [area.left, area.top, area.width, area.height].map(|side| side as u32);
+    let [left, top, width, height] = [area.left, area.top, area.width, area.height].map(|side| side as u32);
     let part = CroppedImage::new(&old, left, top, width, height).map_err(|error| failed(&error))?;
     let mut new = Image::new(size[1] as u32, size[0] as u32, pixel);
     let options = ResizeOptions::new().resize_alg(interpolation.algorithm(antialias)).use_alpha(false);

@@ -23,7 +23,9 @@ pub(super) fn through<'a>(
     mut image: Pixels<'a>,
     seed: u64,
 ) -> Result<Pixels<'a>, BuildError> {
-    let Transform::Pixels(transform) = build(settings, image.shape)? else { panic!("{settings}: not on bytes") };
+    let Transform::Pixels(transform) = build(settings, image.shape)? else {
+        panic!("{settings}: not on bytes")
+    };
     let before = image.shape.size();
     transform.apply(&mut image, &mut Address::root(seed).draws()).unwrap();
     assert_eq!(image.data.len(), image.shape.len());

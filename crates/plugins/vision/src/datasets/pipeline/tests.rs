@@ -71,7 +71,13 @@ fn a_wrong_transform_is_named_by_its_place() {
 fn for_files(transforms: Option<Value>, augmentations: Value) -> Result<Pipeline, BuildError> {
     let list = |value| serde_json::from_value::<Vec<Component<TransformKind>>>(value).unwrap();
     let own = Normalize::new(&[0.5], &[0.5], 1).unwrap();
-    Pipeline::for_files(SHAPE, own, transforms.map(list).as_deref(), &list(augmentations), registry().unwrap())
+    Pipeline::for_files(
+        SHAPE,
+        own,
+        transforms.map(list).as_deref(),
+        &list(augmentations),
+        registry().unwrap(),
+    )
 }
 
 #[test]
