@@ -54,6 +54,15 @@ impl Tensors {
         Self(self.0.into_iter().map(|(name, tensor)| (name, change(tensor))).collect())
     }
 
+    /// The same tensors, each through `change`, unless it fails for one.
+    ///
+    /// # Errors
+    /// What `change` says.
+    pub fn try_map(self, change: impl Fn(Tensor) -> Result<Tensor>) -> Result<Self> {
+        let changed = self.0.into_iter().map(|(name, tensor)| Ok((name, change(tensor)?)));
+        Ok(Self(changed.collect::<Result<_>>()?))
+    }
+
     /// The same tensors on `device`.
     #[must_use]
     pub fn to_device(self, device: Device) -> Self {

@@ -56,11 +56,30 @@ pub trait Dataset: Debug + Send + Sync {
     }
 
     /// The samples `indices` as one batch. Whatever is drawn for sample `i` is drawn at `address.at(i)`, so that it depends
-    /// neither on the other samples nor on the thread.
+    /// neither on the other samples nor on the thread. Where a sample takes long, such as a file, [`crate::loader::reading`] is
+    /// told before each, so that a loader that is stuck can say at what.
     ///
     /// # Errors
     /// When a sample cannot be read: the message names its file.
     fn batch(&self, indices: &[usize], address: Address) -> Result<Batch>;
+
+    /// The class of sample `index`, for samplers that weigh by class; none where samples have no class.
+    fn label_of(&self, index: usize) -> Option<i64> {
+        let _ = index;
+        None
+    }
+
+    /// How long sample `index` is, such as in tokens, for samplers that put samples of similar length together; none where
+    /// samples have no length.
+    fn length_of(&self, index: usize) -> Option<usize> {
+        let _ = index;
+        None
+    }
+
+    /// What sample `index` is to its owner, for messages: the path of its file, where it has one.
+    fn describe(&self, index: usize) -> String {
+        format!("sample {index}")
+    }
 }
 
 /// A source of data for all stages.

@@ -81,6 +81,16 @@ pub enum Error {
         /// Why.
         source: Box<Self>,
     },
+    /// The data loader could not make a batch: a dataset panicked.
+    #[error("the data loader could not make batch {batch} ({samples}): {message}")]
+    Loader {
+        /// Its number in the epoch.
+        batch: u64,
+        /// Its samples, and the one that was being read.
+        samples: String,
+        /// What the panic said.
+        message: String,
+    },
     /// The step itself failed, in a component that panicked or in libtorch.
     #[error("{stage} step {step} failed: {message}")]
     Step {

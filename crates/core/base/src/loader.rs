@@ -1,116 +1,123 @@
 //! Batches of a dataset in an order that depends on seed and epoch alone, read ahead by threads.
+//!
+//! `loader/config.rs` has the settings, `loader/plan.rs` says which samples make which batch of which rank, `loader/batches.rs` reads
+//! them, `loader/desk.rs` tells what a thread is at.
 
-use std::collections::VecDeque;
-use std::num::NonZeroUsize;
+mod batches;
+mod config;
+mod desk;
+mod plan;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
 
-use fulmen_utils::Address;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use fulmen_registry::registry;
+use fulmen_torch::tch::Device;
 
-use crate::{Batch, Dataset, Error, Result};
+pub use batches::{Batches, Next, Waiting};
+pub use config::{DataLoaderConfig, PinMemory};
+pub use desk::reading;
 
-/// How batches are made, under the names of torch's `DataLoader`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DataLoaderConfig {
-    /// Samples a batch in training.
-    #[serde(default = "default_batch_size")]
-    #[schemars(extend("minimum" = 1))]
-    pub batch_size: NonZeroUsize,
-    /// Samples a batch in validation, test and prediction. Left out: as in training.
-    #[serde(default)]
-    pub eval_batch_size: Option<NonZeroUsize>,
-    /// Threads that read ahead; 0 reads in the training thread itself.
-    #[serde(default)]
-    pub num_workers: usize,
-    /// Batches that each thread may be ahead.
-    #[serde(default = "default_prefetch_factor")]
-    #[schemars(extend("minimum" = 1))]
-    pub prefetch_factor: NonZeroUsize,
-    /// Whether the training data comes in a new order each epoch.
-    #[serde(default = "yes")]
-    pub shuffle: bool,
-    /// Whether a last training batch of fewer samples is left out.
-    #[serde(default)]
-    pub drop_last: bool,
-}
-
-fn default_batch_size() -> NonZeroUsize {
-    NonZeroUsize::MIN.saturating_add(63)
-}
-
-fn default_prefetch_factor() -> NonZeroUsize {
-    NonZeroUsize::MIN.saturating_add(1)
-}
-
-const fn yes() -> bool {
-    true
-}
-
-impl Default for DataLoaderConfig {
-    fn default() -> Self {
-        Self {
-            batch_size: default_batch_size(),
-            eval_batch_size: None,
-            num_workers: 0,
-            prefetch_factor: default_prefetch_factor(),
-            shuffle: true,
-            drop_last: false,
-        }
-    }
-}
+use crate::sampler::Sampler;
+use crate::samplers::{Random, Sequential};
+use crate::{Dataset, Error, Result};
+use plan::{Plan, Rank};
 
 /// Batches of one dataset.
 #[derive(Debug, Clone)]
 pub struct DataLoader {
     dataset: Arc<dyn Dataset>,
+    sampler: Arc<dyn Sampler>,
     batch_size: usize,
-    shuffle: bool,
     drop_last: bool,
     num_workers: usize,
     prefetch: usize,
+    pin_memory: PinMemory,
+    rank: Rank,
+    finish: Finish,
     seed: u64,
 }
 
+/// What is done to each batch after it was read, where it was read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Finish {
+    /// The CUDA device that the batch is to be copied to from pinned memory.
+    pin_for: Option<Device>,
+    /// Whether images are laid out as NHWC.
+    channels_last: bool,
+}
+
 impl DataLoader {
-    /// For training: shuffled and cut as the config says.
-    pub fn train(dataset: Arc<dyn Dataset>, config: &DataLoaderConfig, seed: u64) -> Self {
-        Self {
-            shuffle: config.shuffle,
+    /// For training: in the sampler's order, else shuffled as the config says.
+    ///
+    /// # Errors
+    /// When the sampler cannot be built for this data.
+    pub fn train(dataset: Arc<dyn Dataset>, config: &DataLoaderConfig, seed: u64) -> Result<Self> {
+        let samples = dataset.len();
+        let sampler: Arc<dyn Sampler> = match &config.sampler {
+            Some(sampler) => {
+                let registry = registry().map_err(|error| Error::config("", error.to_string()))?;
+                let built = sampler.build(registry, dataset.as_ref());
+                Arc::from(built.map_err(|source| Error::Build {
+                    key: "dataloader.sampler".to_owned(),
+                    source: Box::new(source),
+                })?)
+            }
+            None if config.shuffle => Arc::new(Random { samples, draws: samples, replacement: false }),
+            None => Arc::new(Sequential(samples)),
+        };
+        Ok(Self {
+            sampler,
             drop_last: config.drop_last,
-            ..Self::new(dataset, config, config.batch_size, seed)
-        }
+            batch_size: config.batch_size.get(),
+            ..Self::eval(dataset, config, seed)
+        })
     }
 
     /// For evaluation: every sample once, in order.
     pub fn eval(dataset: Arc<dyn Dataset>, config: &DataLoaderConfig, seed: u64) -> Self {
-        Self::new(dataset, config, config.eval_batch_size.unwrap_or(config.batch_size), seed)
-    }
-
-    fn new(
-        dataset: Arc<dyn Dataset>,
-        config: &DataLoaderConfig,
-        batch_size: NonZeroUsize,
-        seed: u64,
-    ) -> Self {
         Self {
+            sampler: Arc::new(Sequential(dataset.len())),
             dataset,
-            batch_size: batch_size.get(),
-            shuffle: false,
+            batch_size: config.eval_batch_size.unwrap_or(config.batch_size).get(),
             drop_last: false,
             num_workers: config.num_workers,
             prefetch: config.prefetch_factor.get(),
+            pin_memory: config.pin_memory,
+            rank: Rank::default(),
+            finish: Finish::default(),
             seed,
         }
     }
 
-    /// Batches an epoch.
+    /// The share of rank `rank` of `world_size`, as torch's `DistributedSampler` deals samples out: one to each rank in turn. So that
+    /// all ranks have as many, the last ones are left out where `drop_last` is set; else the first ones come again at the end. Together
+    /// the ranks' batches `i` hold the same samples however many ranks share them, as long as their sizes add up to the same.
+    #[must_use]
+    pub fn with_rank(mut self, rank: usize, world_size: usize) -> Self {
+        self.rank = Rank { rank, world_size: world_size.max(1) };
+        self
+    }
+
+    /// For a model on `device`: for CUDA, batches come in pinned memory unless `pin_memory` is off.
+    #[must_use]
+    pub fn for_device(mut self, device: Device) -> Self {
+        let pin = matches!(device, Device::Cuda(_)) && self.pin_memory != PinMemory::Switch(false);
+        self.finish.pin_for = pin.then_some(device);
+        self
+    }
+
+    /// Lays images, `[B, C, H, W] f32`, out as NHWC where they are read, rather than in the training thread.
+    #[must_use]
+    pub fn channels_last(mut self, channels_last: bool) -> Self {
+        self.finish.channels_last = channels_last;
+        self
+    }
+
+    /// Batches an epoch, of this rank.
     pub fn len(&self) -> u64 {
-        let samples = self.dataset.len();
-        (if self.drop_last { samples / self.batch_size } else { samples.div_ceil(self.batch_size) }) as u64
+        self.rank.batches(self.sampler.len(), self.batch_size, self.drop_last)
     }
 
     /// Whether an epoch has no batch.
@@ -121,156 +128,7 @@ impl DataLoader {
     /// The batches `from..to` of an epoch. Which samples they hold, and what is drawn for each, is a function of seed, epoch
     /// and index: an epoch entered in its middle goes on exactly as if it had been read from its beginning.
     pub fn batches(&self, epoch: u64, from: u64, to: u64) -> Batches {
-        let root = Address::root(self.seed);
-        let samples = self.dataset.len();
-        let order = if self.shuffle {
-            root.named("shuffle").at(epoch).permutation(samples)
-        } else {
-            (0..samples).collect()
-        };
-        let plan = Arc::new(Plan {
-            dataset: self.dataset.clone(),
-            order,
-            batch_size: self.batch_size,
-            address: root.named("augment").at(epoch),
-        });
-        let end = to.min(self.len());
-        let ahead = (0..self.num_workers.min((end.saturating_sub(from)) as usize))
-            .map(|worker| {
-                let (send, receive) = sync_channel(self.prefetch);
-                let plan = plan.clone();
-                let stride = self.num_workers;
-                thread::spawn(move || {
-                    for batch in ((from + worker as u64)..end).step_by(stride) {
-                        // The receiver is gone when the epoch ended early: so ends this thread.
-                        if send.send(plan.batch(batch)).is_err() {
-                            break;
-                        }
-                    }
-                });
-                receive
-            })
-            .collect();
-        Batches { plan, next: from, end, ahead }
-    }
-}
-
-#[derive(Debug)]
-struct Plan {
-    dataset: Arc<dyn Dataset>,
-    order: Vec<usize>,
-    batch_size: usize,
-    address: Address,
-}
-
-impl Plan {
-    fn batch(&self, batch: u64) -> Result<Batch> {
-        let first = batch as usize * self.batch_size;
-        let last = (first + self.batch_size).min(self.order.len());
-        self.dataset.batch(&self.order[first..last], self.address)
-    }
-}
-
-/// The batches of an epoch, in order.
-#[derive(Debug)]
-pub struct Batches {
-    plan: Arc<Plan>,
-    next: u64,
-    end: u64,
-    /// One channel a thread; batch `i` comes from thread `i mod threads`, so that order never depends on speed.
-    ahead: VecDeque<Receiver<Result<Batch>>>,
-}
-
-impl Iterator for Batches {
-    type Item = Result<Batch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.next >= self.end {
-            return None;
-        }
-        let batch = match self.ahead.pop_front() {
-            Some(receive) => {
-                let batch = receive.recv();
-                self.ahead.push_back(receive);
-                batch.unwrap_or_else(|_| {
-                    Err(Error::Torch(format!(
-                        "the loader thread of batch {} ended without it: see the log above",
-                        self.next
-                    )))
-                })
-            }
-            None => self.plan.batch(self.next),
-        };
-        self.next += 1;
-        Some(batch)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use fulmen_torch::tch::Tensor;
-
-    /// Samples that are their own index, plus what was drawn for them.
-    #[derive(Debug)]
-    struct Numbers(usize);
-
-    impl Dataset for Numbers {
-        fn len(&self) -> usize {
-            self.0
-        }
-
-        fn batch(&self, indices: &[usize], address: Address) -> Result<Batch> {
-            let values: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
-            let drawn: Vec<f64> =
-                indices.iter().map(|&index| address.at(index as u64).draws().uniform()).collect();
-            Ok(Batch::new()
-                .with("index", Tensor::from_slice(&values))
-                .with("drawn", Tensor::from_slice(&drawn)))
-        }
-    }
-
-    fn loader(num_workers: usize) -> DataLoader {
-        let config =
-            DataLoaderConfig { batch_size: NonZeroUsize::new(7).unwrap(), num_workers, ..Default::default() };
-        DataLoader::train(Arc::new(Numbers(60)), &config, 42)
-    }
-
-    fn read(batches: Batches) -> Vec<(Vec<i64>, Vec<f64>)> {
-        batches
-            .map(|batch| {
-                let batch = batch.unwrap();
-                let get = |name| batch.get(name).unwrap().shallow_clone();
-                (Vec::try_from(get("index")).unwrap(), Vec::try_from(get("drawn")).unwrap())
-            })
-            .collect()
-    }
-
-    #[test]
-    fn threads_change_neither_order_nor_draws() {
-        let alone = read(loader(0).batches(3, 0, u64::MAX));
-        assert_eq!(alone.len(), 9);
-        assert_eq!(alone, read(loader(4).batches(3, 0, u64::MAX)));
-        assert_ne!(alone, read(loader(0).batches(4, 0, u64::MAX)));
-    }
-
-    #[test]
-    fn an_epoch_entered_in_its_middle_goes_on_as_if_read_from_its_beginning() {
-        let whole = read(loader(0).batches(1, 0, u64::MAX));
-        assert_eq!(whole[5..], read(loader(3).batches(1, 5, u64::MAX)));
-    }
-
-    #[test]
-    fn each_sample_comes_once_an_epoch() {
-        let mut seen: Vec<i64> =
-            read(loader(2).batches(0, 0, u64::MAX)).into_iter().flat_map(|batch| batch.0).collect();
-        seen.sort_unstable();
-        assert!(seen.into_iter().eq(0..60));
-    }
-
-    #[test]
-    fn an_epoch_left_early_does_not_hang() {
-        let mut batches = loader(4).batches(0, 0, u64::MAX);
-        assert!(batches.next().is_some());
+        let plan = Plan::new(self, epoch);
+        Batches::start(plan, from, to.min(self.len()), self.num_workers, self.prefetch)
     }
 }

@@ -36,6 +36,7 @@ pub use fit::{ConfigureOptimizers, FitOutcome, Parts};
 pub use limit::{Deterministic, FastDevRun, Limit, ValCheckInterval};
 pub use optimization::{DEFAULT_OPTIMIZER, ManualOptimization, OptimizerSlot, Optimizers};
 pub use profile::{Action, Profiler};
+pub(crate) use session::panic_message;
 pub use state::TrainerState;
 pub use time_limit::TimeLimit;
 
@@ -163,14 +164,22 @@ impl Trainer {
             .dataset(Split::Train)
             .filter(|dataset| !dataset.is_empty())
             .ok_or_else(|| Error::config("dataset", "the dataset has no training samples"))?;
-        // What is to be learnt by heart comes in one order.
-        let shuffle = self.loader.shuffle && self.config.overfit_batches.is_zero();
-        Ok(DataLoader::train(dataset, &DataLoaderConfig { shuffle, ..self.loader.clone() }, self.seed))
+        let mut config = self.loader.clone();
+        if !self.config.overfit_batches.is_zero() {
+            // What is to be learnt by heart comes in one order.
+            (config.shuffle, config.sampler) = (false, None);
+        }
+        Ok(self.for_device(DataLoader::train(dataset, &config, self.seed)?))
+    }
+
+    /// Batches come as the device and the layout want them, made so where they are read.
+    fn for_device(&self, loader: DataLoader) -> DataLoader {
+        loader.for_device(self.strategy.device()).channels_last(self.config.channels_last)
     }
 
     fn eval_loader(&self, data: &dyn DataModule, split: Split) -> Option<DataLoader> {
         let dataset: Arc<_> = data.dataset(split).filter(|dataset| !dataset.is_empty())?;
-        Some(DataLoader::eval(dataset, &self.loader, self.seed))
+        Some(self.for_device(DataLoader::eval(dataset, &self.loader, self.seed)))
     }
 
     /// A batch in the run's number format and layout.

@@ -40,7 +40,8 @@ fn the_convnet_reads_98_of_100_digits_that_it_has_never_seen() {
     let context = ModelContext { path: &variables.root(), data: &data.spec() };
     let network = registry.build::<ModelKind>(&json!({"_target_": "vision.convnet"}), context).unwrap();
     let mut optimizer = nn::AdamW::default().build(&variables, 1e-3).unwrap();
-    let loader = DataLoader::train(data.dataset(Split::Train).unwrap(), &DataLoaderConfig::default(), 1);
+    let loader =
+        DataLoader::train(data.dataset(Split::Train).unwrap(), &DataLoaderConfig::default(), 1).unwrap();
     for epoch in 0..12 {
         for batch in loader.batches(epoch, 0, u64::MAX) {
             let batch = batch.unwrap();

@@ -13,5 +13,14 @@ fn every_component_of_the_plugin_is_linked() {
     };
     assert_eq!(names("model"), ["convnet", "lenet", "mlp", "resnet"]);
     assert_eq!(names("dataset"), ["cifar10", "digits", "fashion_mnist", "image_folder", "mnist", "random"]);
-    assert_eq!(names("transform"), ["normalize", "random_crop", "random_horizontal_flip", "random_rotation"]);
+    let transforms = [
+        "center_crop",
+        "normalize",
+        "random_crop",
+        "random_horizontal_flip",
+        "random_resized_crop",
+        "random_rotation",
+        "resize",
+    ];
+    assert_eq!(names("transform"), transforms);
 }

@@ -110,7 +110,7 @@ impl Trainer {
         files: &[PathBuf],
         mut take: impl FnMut(Value),
     ) -> Result<()> {
-        let loader = DataLoader::eval(dataset, &self.loader, self.seed);
+        let loader = self.for_device(DataLoader::eval(dataset, &self.loader, self.seed));
         let mut session = Session::new(self, model, Stage::Predict);
         session.stand_alone(model, data, |session, model, data| {
             let mut files = files.iter();

@@ -210,7 +210,7 @@ fn named_hook(owner: &str, hook: Hook, error: Error) -> Error {
 }
 
 /// What a panic said, in one line: libtorch adds a trace of its own, which belongs to the log.
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)

@@ -2,6 +2,7 @@
 
 use fulmen_base::{DataSpec, Result};
 use fulmen_contracts::schema;
+use fulmen_torch::buffers;
 use fulmen_torch::tch::Tensor;
 
 /// The `length` values from each of `starts` on, as `[B, shape…] f32`.
@@ -11,12 +12,13 @@ pub(super) fn gather(
     shape: &[usize],
 ) -> Result<Tensor> {
     let length: usize = shape.iter().product();
-    let mut gathered = Vec::with_capacity(starts.len() * length);
     let size: Vec<i64> = [starts.len()].iter().chain(shape).map(|&size| size as i64).collect();
-    for start in starts {
-        gathered.extend_from_slice(&values[start..start + length]);
-    }
-    Ok(Tensor::f_from_slice(&gathered)?.f_view(size.as_slice())?)
+    buffers::filled(&size, |gathered| {
+        for (start, row) in starts.zip(gathered.chunks_exact_mut(length.max(1))) {
+            row.copy_from_slice(&values[start..start + length]);
+        }
+        Ok(())
+    })
 }
 
 /// What every set of series promises.

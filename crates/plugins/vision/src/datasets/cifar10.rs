@@ -125,7 +125,10 @@ fn read(path: &Path, pixels: &mut Vec<u8>, labels: &mut Vec<i64>) -> Result<()> 
             return Err(Error::data(path, format!("label {index} is {}, expected 0 to 9", record[0])));
         }
         labels.push(i64::from(record[0]));
-        pixels.extend(&record[1..]);
+        // Planes to pixels.
+        let plane = SHAPE.plane();
+        let values = |pixel| (0..SHAPE.channels).map(move |channel| record[1 + channel * plane + pixel]);
+        pixels.extend((0..plane).flat_map(values));
     }
     Ok(())
 }

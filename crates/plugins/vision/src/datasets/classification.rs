@@ -46,10 +46,17 @@ impl DataModule for ImageClassificationData {
     }
 
     fn spec(&self) -> DataSpec {
-        let shape = self.pipeline.shape;
-        let [channels, height, width] = [shape.channels, shape.height, shape.width].map(|size| size as i64);
+        let channels = self.pipeline.fitted.channels as i64;
+        // Training may see images of another size than evaluation.
+        let schema = match self.pipeline.size() {
+            Some(size) => {
+                let [height, width] = size.map(|side| side as i64);
+                schema! { image: f32["B", channels, height, width], label: i64["B"] }
+            }
+            None => schema! { image: f32["B", channels, "H", "W"], label: i64["B"] },
+        };
         DataSpec {
-            schema: schema! { image: f32["B", channels, height, width], label: i64["B"] },
+            schema,
             num_classes: self.open.as_ref().map(|open| open.num_classes),
             class_names: self.open.as_ref().and_then(|open| open.class_names.clone()),
         }

@@ -5,10 +5,9 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use fulmen_base::{Error, Result};
-use image::imageops::{self, FilterType};
-use image::{ImageReader, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder as _, ImageReader, RgbImage};
 
-use crate::transforms::ImageShape;
+use crate::transforms::{Area, ImageShape, Interpolation, Pixels, scale};
 
 /// What files of images are called, whatever their case.
 pub(crate) const EXTENSIONS: &str = ".jpg, .jpeg or .png";
@@ -76,19 +75,44 @@ pub(crate) fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// The pixels of a file: channel by channel, row by row, 0 to 255.
-pub(crate) fn read(path: &Path, shape: ImageShape, fit: Fit) -> Result<Vec<u8>> {
+/// The pixels of a file at one size.
+pub(crate) fn read(path: &Path, shape: ImageShape, fit: Fit) -> Result<Pixels<'static>> {
+    let mut image = decode(path, shape.channels)?;
+    let [height, width] = shape.size();
+    let whole = Area::whole(image.shape.size());
+    let area = match fit {
+        Fit::Stretch => whole,
+        Fit::Cover => cover(image.shape.size(), shape.size()),
+    };
+    scale(&mut image, area, [height, width], Interpolation::Bilinear, true)?;
+    Ok(image)
+}
+
+/// The pixels of a file as they are, in so many channels.
+pub(crate) fn decode(path: &Path, channels: usize) -> Result<Pixels<'static>> {
     let bytes = fs::read(path).map_err(|error| Error::data(path, format!("cannot be read: {error}")))?;
-    let image = ImageReader::new(Cursor::new(&bytes))
+    let corrupt = |error: &dyn std::fmt::Display| corrupt(path, &error.to_string());
+    let decoder = ImageReader::new(Cursor::new(&bytes))
         .with_guessed_format()
-        .map_err(|error| corrupt(path, &error.to_string()))?
-        .decode()
-        .map_err(|error| corrupt(path, &error.to_string()))?;
+        .map_err(|error| corrupt(&error))?
+        .into_decoder()
+        .map_err(|error| corrupt(&error))?;
+    let (width, height) = decoder.dimensions();
+    let shape = ImageShape { channels, height: height as usize, width: width as usize };
+    let as_wanted = matches!((decoder.color_type(), channels), (ColorType::Rgb8, 3) | (ColorType::L8, 1));
+    let data = if as_wanted {
+        let mut data = vec![0; shape.len()];
+        decoder.read_image(&mut data).map_err(|error| corrupt(&error))?;
+        data
+    } else {
+        let image = DynamicImage::from_decoder(decoder).map_err(|error| corrupt(&error))?.into_rgb8();
+        if channels == 1 { grey(&image) } else { image.into_raw() }
+    };
     // The decoder fills what is missing of a JPEG with grey.
     if !has_end(&bytes) {
         return Err(cut_short(path));
     }
-    Ok(planes(&fitted(image.into_rgb8(), shape, fit), shape.channels))
+    Ok(Pixels { shape, data: data.into() })
 }
 
 /// The marker that ends an image: EOI of JPEG (its data never holds it otherwise), the IEND chunk of PNG.
@@ -108,37 +132,26 @@ fn cut_short(path: &Path) -> Error {
     Error::data(path, "is cut short: the image's end is missing; replace the file, or take it out")
 }
 
-fn fitted(image: RgbImage, shape: ImageShape, fit: Fit) -> RgbImage {
-    let (height, width) = (shape.height as u32, shape.width as u32);
-    if image.dimensions() == (width, height) {
-        return image;
-    }
-    match fit {
-        Fit::Stretch => imageops::resize(&image, width, height, FilterType::Triangle),
-        Fit::Cover => {
-            let (old_width, old_height) = (f64::from(image.width()), f64::from(image.height()));
-            let scale = (f64::from(width) / old_width).max(f64::from(height) / old_height);
-            let cover_width = ((old_width * scale).round() as u32).max(width);
-            let cover_height = ((old_height * scale).round() as u32).max(height);
-            let cover = imageops::resize(&image, cover_width, cover_height, FilterType::Triangle);
-            let (left, top) = ((cover_width - width) / 2, (cover_height - height) / 2);
-            imageops::crop_imm(&cover, left, top, width, height).to_image()
-        }
+/// The largest part around the centre of an image of size `old` that has the proportions of `new`, to the pixel.
+fn cover([old_height, old_width]: [usize; 2], [height, width]: [usize; 2]) -> Area {
+    let scale = (height as f64 / old_height as f64).max(width as f64 / old_width as f64);
+    let side = |new: usize, old: usize| ((new as f64 / scale).round() as usize).clamp(1, old);
+    let (part_height, part_width) = (side(height, old_height), side(width, old_width));
+    Area {
+        top: (old_height - part_height) / 2,
+        left: (old_width - part_width) / 2,
+        height: part_height,
+        width: part_width,
     }
 }
 
-/// Pixels to planes; grey by the weights of ITU-R BT.601, as Pillow and torchvision make it.
-fn planes(image: &RgbImage, channels: usize) -> Vec<u8> {
-    if channels == 1 {
-        return image
-            .pixels()
-            .map(|pixel| {
-                let [red, green, blue] = pixel.0.map(u32::from);
-                ((red * 299 + green * 587 + blue * 114 + 500) / 1000) as u8
-            })
-            .collect();
-    }
-    (0..channels).flat_map(|channel| image.pixels().map(move |pixel| pixel.0[channel])).collect()
+/// Colour to grey by the weights of ITU-R BT.601, as Pillow and torchvision make it.
+fn grey(image: &RgbImage) -> Vec<u8> {
+    let grey = |pixel: &image::Rgb<u8>| {
+        let [red, green, blue] = pixel.0.map(u32::from);
+        ((red * 299 + green * 587 + blue * 114 + 500) / 1000) as u8
+    };
+    image.pixels().map(grey).collect()
 }
 
 #[cfg(test)]
@@ -159,23 +172,27 @@ mod tests {
     }
 
     #[test]
-    fn an_image_comes_as_planes_at_the_size_asked_for() {
+    fn an_image_comes_at_the_size_asked_for() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a.png", "a.JPG", "b.jpeg"] {
             let path = folder.path().join(name);
             two_halves(32, 8).save(&path).unwrap();
             check(&path).unwrap();
             let pixels = read(&path, SHAPE, Fit::Stretch).unwrap();
+            assert_eq!(pixels.shape, SHAPE);
+            // Red of the first and the fourth pixel, then blue.
+            let pixels = pixels.data;
             assert!(
-                pixels[0] > 200 && pixels[3] < 50 && pixels[32] < 50 && pixels[35] > 200,
+                pixels[0] > 200 && pixels[9] < 50 && pixels[2] < 50 && pixels[11] > 200,
                 "{name}: {pixels:?}"
             );
             // Covering 4×4 with 16×4 keeps the middle.
-            let pixels = read(&path, SHAPE, Fit::Cover).unwrap();
-            assert!(pixels[0] > 150 && pixels[3] < 100, "{name}: {pixels:?}");
+            let pixels = read(&path, SHAPE, Fit::Cover).unwrap().data;
+            assert!(pixels[0] > 150 && pixels[9] < 100, "{name}: {pixels:?}");
+            assert_eq!(decode(&path, 3).unwrap().shape.size(), [8, 32]);
         }
         let grey = ImageShape { channels: 1, ..SHAPE };
-        let pixels = read(&folder.path().join("a.png"), grey, Fit::Stretch).unwrap();
+        let pixels = read(&folder.path().join("a.png"), grey, Fit::Stretch).unwrap().data;
         assert_eq!((pixels.len(), pixels[0], pixels[3]), (16, 76, 29));
         assert_eq!(images_below(folder.path()).unwrap().len(), 3);
     }

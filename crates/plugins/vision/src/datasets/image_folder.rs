@@ -26,7 +26,8 @@ pub struct ImageFolderConfig {
     /// The folder.
     pub root: PathBuf,
     /// Side of the square to which images are brought, in pixels: the shorter side is scaled to it, the longer cut around its
-    /// centre.
+    /// centre. Where `augmentations` or `transforms` bring images to a size (`vision.random_resized_crop`, `vision.resize`,
+    /// `vision.center_crop`), they are given them as large as the files have them.
     #[serde(default = "default_image_size")]
     #[schemars(range(min = 1))]
     pub image_size: usize,
@@ -48,12 +49,14 @@ pub struct ImageFolderConfig {
     #[serde(default)]
     pub split_seed: u64,
     /// What is done to each image. Left out or null: normalised by the mean and deviation of ImageNet, as pretrained weights expect.
+    /// Those that bring images to a size are for evaluation alone where `augmentations` do that for training.
     #[serde(default)]
     pub transforms: Option<Vec<Component<TransformKind>>>,
-    /// What is done to training images before, on values from 0 to 1.
+    /// What is done to training images before.
     #[serde(default)]
     pub augmentations: Vec<Component<TransformKind>>,
-    /// Largest size of all images together, decoded, that is held in memory, in MiB. A larger set is decoded anew each epoch.
+    /// Largest size of all images together, decoded, that is held in memory, in MiB. A larger set is decoded anew
+    /// each epoch, as are images that are taken as large as they are.
     #[serde(default = "default_cache_mb")]
     pub cache_mb: usize,
 }
@@ -98,9 +101,9 @@ fn build(config: &ImageFolderConfig, context: DatasetContext<'_>) -> Result<Box<
         Channels::Grey => (1, Normalize::new(&[0.449], &[0.226], 1)?),
     };
     let shape = ImageShape { channels, height, width };
-    let pipeline =
-        Pipeline::build(shape, own, config.transforms.as_deref(), &config.augmentations, context.registry)?;
-    let set = ImageFolder { config: config.clone(), shape, fit };
+    let (transforms, augmentations) = (config.transforms.as_deref(), config.augmentations.as_slice());
+    let pipeline = Pipeline::for_files(shape, own, transforms, augmentations, context.registry)?;
+    let set = ImageFolder { config: config.clone(), shape, fit, originals: pipeline.trains_on_originals() };
     Ok(ImageClassificationData::boxed(set, pipeline, fit))
 }
 
@@ -109,12 +112,15 @@ struct ImageFolder {
     config: ImageFolderConfig,
     shape: ImageShape,
     fit: Fit,
+    /// Whether training takes images as large as they are.
+    originals: bool,
 }
 
 impl ImageSet for ImageFolder {
     fn open(&mut self) -> Result<OpenImages> {
         let found = layout::read(&self.config)?;
-        let source = ImageFiles::open(found.files, self.shape, self.fit, self.config.cache_mb)?;
+        let cache_mb = self.config.cache_mb;
+        let source = ImageFiles::open(found.files, self.shape, self.fit, cache_mb, self.originals)?;
         Ok(OpenImages {
             source: Arc::new(source),
             labels: Arc::new(found.labels),

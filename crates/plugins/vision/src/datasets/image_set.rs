@@ -1,17 +1,28 @@
 //! Where images come from: what one data set has to say for itself.
 
-use std::borrow::Cow;
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 
 use fulmen_base::{Progress, Result};
 
-use crate::transforms::ImageShape;
+use crate::transforms::{ImageShape, Pixels};
 
-/// Images by index, as bytes: channel by channel, row by row, 0 to 255.
+/// Images by index.
 pub(crate) trait ImageSource: Debug + Send + Sync {
-    /// The bytes of image `index`.
-    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>>;
+    /// Image `index` at the one size that the set is read at.
+    fn pixels(&self, index: usize) -> Result<Pixels<'_>>;
+
+    /// Image `index` as large as it is.
+    fn original(&self, index: usize) -> Result<Pixels<'_>> {
+        self.pixels(index)
+    }
+
+    /// The file of image `index`, where it has one of its own.
+    fn file(&self, index: usize) -> Option<&Path> {
+        let _ = index;
+        None
+    }
 }
 
 /// Images that are held in memory.
@@ -22,16 +33,17 @@ pub(crate) struct ImagesInMemory {
 }
 
 impl ImagesInMemory {
-    /// `pixels` of one image after the other.
+    /// `pixels` of one image after the other, each as [`Pixels`] has them.
     pub(crate) const fn new(shape: ImageShape, pixels: Vec<u8>) -> Self {
         Self { shape, pixels }
     }
 }
 
 impl ImageSource for ImagesInMemory {
-    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>> {
+    fn pixels(&self, index: usize) -> Result<Pixels<'_>> {
         let size = self.shape.len();
-        Ok(Cow::Borrowed(&self.pixels[index * size..(index + 1) * size]))
+        let data = self.pixels[index * size..(index + 1) * size].into();
+        Ok(Pixels { shape: self.shape, data })
     }
 }
 

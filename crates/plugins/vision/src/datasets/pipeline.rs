@@ -1,35 +1,30 @@
 //! From an image's bytes to the numbers of a batch: augment, transform, normalise.
 
+mod chain;
+
 use std::sync::Arc;
 
-use fulmen_base::{Batch, Dataset, Result};
+use fulmen_base::{Batch, Dataset, Result, loader};
 use fulmen_registry::{BuildError, Component, Registry};
+use fulmen_torch::buffers;
 use fulmen_torch::tch::Tensor;
 use fulmen_utils::Address;
 
 use super::image_set::ImageSource;
-use crate::transforms::{Image, ImageShape, ImageTransform, Normalize, TransformKind, build_all};
+use crate::transforms::{ImageShape, Normalize, Transform, TransformKind, build_all};
+use chain::Chain;
 
 /// What is done to each image on its way into a batch.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
-    pub(crate) shape: ImageShape,
-    /// In training alone, on values from 0 to 1.
-    augmentations: Vec<Box<dyn ImageTransform>>,
-    transforms: Transforms,
-}
-
-/// What follows the augmentations.
-#[derive(Debug)]
-enum Transforms {
-    /// The set's own normalisation, by far the commonest case.
-    Own(Normalize),
-    /// What the config lists.
-    Listed(Vec<Box<dyn ImageTransform>>),
+    /// Images at the one size that the set is read at.
+    pub(crate) fitted: ImageShape,
+    train: Chain,
+    eval: Chain,
 }
 
 impl Pipeline {
-    /// `own` is the set's own normalisation, for where the config lists no transforms.
+    /// For a set whose images are all of one size. `own` is the set's own normalisation, for where the config lists no transforms.
     pub(crate) fn build(
         shape: ImageShape,
         own: Normalize,
@@ -37,51 +32,64 @@ impl Pipeline {
         augmentations: &[Component<TransformKind>],
         registry: &Registry,
     ) -> Result<Self, BuildError> {
-        Ok(Self {
-            shape,
-            augmentations: build_all("augmentations", augmentations, registry, shape)?,
-            transforms: match transforms {
-                Some(listed) => Transforms::Listed(build_all("transforms", listed, registry, shape)?),
-                None => Transforms::Own(own),
-            },
-        })
+        Self::new(shape, Some(shape.size()), own, transforms, augmentations, registry)
     }
 
-    /// One image, from `pixels` to `values`. What is random is drawn at `address`.
-    fn fill(&self, pixels: &[u8], augment: bool, address: Address, values: &mut [f32]) {
-        let augmentations = if augment { self.augmentations.as_slice() } else { &[] };
-        match &self.transforms {
-            Transforms::Own(normalize) if augmentations.is_empty() => {
-                self.normalized(normalize, pixels, values)
-            }
-            transforms => {
-                let data = pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
-                let mut image = Image { shape: self.shape, data };
-                let mut draws = address.draws();
-                for transform in augmentations {
-                    transform.apply(&mut image, &mut draws);
-                }
-                match transforms {
-                    Transforms::Own(normalize) => normalize.apply(&mut image, &mut draws),
-                    Transforms::Listed(listed) => {
-                        listed.iter().for_each(|transform| transform.apply(&mut image, &mut draws));
-                    }
-                }
-                values.copy_from_slice(&image.data);
-            }
-        }
+    /// For files, which are brought to the size of `fitted` where no transform brings them to another.
+    pub(crate) fn for_files(
+        fitted: ImageShape,
+        own: Normalize,
+        transforms: Option<&[Component<TransformKind>]>,
+        augmentations: &[Component<TransformKind>],
+        registry: &Registry,
+    ) -> Result<Self, BuildError> {
+        Self::new(fitted, None, own, transforms, augmentations, registry)
     }
 
-    /// One multiplication and one addition a value: nothing to wait for beside a training step.
-    fn normalized(&self, normalize: &Normalize, pixels: &[u8], values: &mut [f32]) {
-        let plane = self.shape.plane();
-        let planes = pixels.chunks_exact(plane).zip(values.chunks_exact_mut(plane));
-        for ((pixels, values), (mean, std)) in planes.zip(&normalize.channels) {
-            let (scale, shift) = (1.0 / (255.0 * std), -mean / std);
-            for (value, &byte) in values.iter_mut().zip(pixels) {
-                *value = f32::from(byte) * scale + shift;
-            }
+    /// `original` is the size of images as they are, where they all have one.
+    fn new(
+        fitted: ImageShape,
+        original: Option<[usize; 2]>,
+        own: Normalize,
+        transforms: Option<&[Component<TransformKind>]>,
+        augmentations: &[Component<TransformKind>],
+        registry: &Registry,
+    ) -> Result<Self, BuildError> {
+        let augmentations = build_all("augmentations", augmentations, registry, fitted.channels)?;
+        let transforms = match transforms {
+            Some(listed) => build_all("transforms", listed, registry, fitted.channels)?,
+            None => vec![Transform::Normalize(own)],
+        };
+        let eval: Vec<_> = Chain::placed("transforms", &transforms).collect();
+        // What brings images to their size in evaluation is not done to those that augmentations have brought to theirs.
+        let augmented = augmentations.iter().any(Transform::is_sizing);
+        let rest = eval.iter().cloned().filter(|(_, transform)| !(augmented && transform.is_sizing()));
+        let train = Chain::placed("augmentations", &augmentations).chain(rest).collect();
+        let pipeline = Self {
+            fitted,
+            train: Chain::new(train, fitted, original)?,
+            eval: Chain::new(eval, fitted, original)?,
+        };
+        let [train, eval] = [&pipeline.train, &pipeline.eval].map(|chain| chain.shape.size());
+        if train != eval && !pipeline.eval.originals {
+            let [train, eval] = [train, eval].map(|[height, width]| format!("{height}x{width}"));
+            let instead = if original.is_none() { "set image_size alike, or " } else { "" };
+            let message = format!(
+                "training images come out at {train} pixels, those of evaluation at {eval}: {instead}begin transforms with vision.resize and vision.center_crop"
+            );
+            return Err(BuildError::setting("augmentations", message));
         }
+        Ok(pipeline)
+    }
+
+    /// Height and width of images in a batch; none where training and evaluation differ.
+    pub(crate) fn size(&self) -> Option<[usize; 2]> {
+        (self.train.shape == self.eval.shape).then(|| self.train.shape.size())
+    }
+
+    /// Whether training takes images as large as they are.
+    pub(crate) const fn trains_on_originals(&self) -> bool {
+        self.train.originals
     }
 }
 
@@ -104,14 +112,17 @@ impl Dataset for ImageDataset {
     }
 
     fn batch(&self, indices: &[usize], address: Address) -> Result<Batch> {
-        let shape = self.pipeline.shape;
-        let mut values = vec![0.0_f32; indices.len() * shape.len()];
-        for (&index, values) in indices.iter().zip(values.chunks_exact_mut(shape.len())) {
-            let pixels = self.source.pixels(self.samples[index])?;
-            self.pipeline.fill(&pixels, self.augment, address.at(index as u64), values);
-        }
+        let chain = if self.augment { &self.pipeline.train } else { &self.pipeline.eval };
+        let shape = chain.shape;
         let size = [indices.len(), shape.channels, shape.height, shape.width].map(|size| size as i64);
-        let batch = Batch::new().with("image", Tensor::f_from_slice(&values)?.f_view(size)?);
+        let images = buffers::filled(&size, |values| {
+            for (&index, values) in indices.iter().zip(values.chunks_exact_mut(shape.len())) {
+                loader::reading(index);
+                chain.fill(self.source.as_ref(), self.samples[index], address.at(index as u64), values)?;
+            }
+            Ok::<_, fulmen_base::Error>(())
+        })?;
+        let batch = Batch::new().with("image", images);
         Ok(match &self.labels {
             Some(labels) => {
                 let labels: Vec<i64> = indices.iter().map(|&index| labels[self.samples[index]]).collect();
@@ -120,74 +131,18 @@ impl Dataset for ImageDataset {
             None => batch,
         })
     }
+
+    fn label_of(&self, index: usize) -> Option<i64> {
+        self.labels.as_ref().map(|labels| labels[self.samples[index]])
+    }
+
+    fn describe(&self, index: usize) -> String {
+        match self.source.file(self.samples[index]) {
+            Some(file) => file.display().to_string(),
+            None => format!("sample {index}"),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use fulmen_registry::registry;
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::datasets::image_set::ImagesInMemory;
-
-    const SHAPE: ImageShape = ImageShape { channels: 1, height: 1, width: 3 };
-
-    fn dataset(transforms: Option<Value>, augmentations: Value) -> ImageDataset {
-        let list = |value| serde_json::from_value::<Vec<Component<TransformKind>>>(value).unwrap();
-        let own = Normalize::new(&[0.5], &[0.5], 1).unwrap();
-        let pipeline = Pipeline::build(
-            SHAPE,
-            own,
-            transforms.map(list).as_deref(),
-            &list(augmentations),
-            registry().unwrap(),
-        );
-        ImageDataset {
-            source: Arc::new(ImagesInMemory::new(SHAPE, vec![0, 51, 255, 255, 255, 0])),
-            labels: Some(Arc::new(vec![7, 8])),
-            samples: vec![1, 0],
-            pipeline: Arc::new(pipeline.unwrap()),
-            augment: true,
-        }
-    }
-
-    fn first(dataset: &ImageDataset, index: usize, seed: u64) -> Vec<f32> {
-        let batch = dataset.batch(&[index], Address::root(seed)).unwrap();
-        Vec::try_from(batch.get("image").unwrap().view([-1])).unwrap()
-    }
-
-    fn close(values: &[f32], expected: &[f32]) -> bool {
-        values.len() == expected.len() && values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6)
-    }
-
-    #[test]
-    fn both_ways_into_a_batch_normalise_alike() {
-        let flip = json!([{"_target_": "vision.random_horizontal_flip", "p": 0.0}]);
-        let expected = [-1.0, -0.6, 1.0];
-        assert!(close(&first(&dataset(None, json!([])), 1, 0), &expected));
-        assert!(close(&first(&dataset(None, flip), 1, 0), &expected));
-        assert!(close(&first(&dataset(Some(json!([])), json!([])), 1, 0), &[0.0, 0.2, 1.0]));
-    }
-
-    #[test]
-    fn what_is_drawn_for_a_sample_depends_on_its_index_and_on_nothing_else() {
-        let flip = json!([{"_target_": "vision.random_horizontal_flip"}]);
-        let dataset = dataset(None, flip);
-        let together = dataset.batch(&[0, 1], Address::root(3)).unwrap();
-        let second: Vec<f32> = Vec::try_from(together.get("image").unwrap().get(1).view([-1])).unwrap();
-        assert_eq!(second, first(&dataset, 1, 3));
-        assert!((0..20).any(|seed| first(&dataset, 1, seed) != second));
-        assert_eq!(together.schema().to_string(), "{image: f32[2, 1, 1, 3], label: i64[2]}");
-        assert_eq!(Vec::<i64>::try_from(together.get("label").unwrap()).unwrap(), [8, 7]);
-    }
-
-    #[test]
-    fn a_wrong_transform_is_named_by_its_place() {
-        let list = serde_json::from_value::<Vec<Component<TransformKind>>>(
-            json!([{"_target_": "vision.normalize", "mean": [0, 0], "std": [1]}]),
-        );
-        let own = Normalize::new(&[0.5], &[0.5], 1).unwrap();
-        let error = Pipeline::build(SHAPE, own, None, &list.unwrap(), registry().unwrap()).unwrap_err();
-        assert_eq!(error.key_below("dataset"), "dataset.augmentations[0].mean");
-    }
-}
+mod tests;

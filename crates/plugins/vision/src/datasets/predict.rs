@@ -1,6 +1,5 @@
 //! The user's own files, read as a data set's images are read.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use fulmen_base::{Dataset, Error, Result};
 use super::image_file::{self, EXTENSIONS, Fit};
 use super::image_set::ImageSource;
 use super::pipeline::{ImageDataset, Pipeline};
-use crate::transforms::ImageShape;
+use crate::transforms::{ImageShape, Pixels};
 
 /// An image, or all images of a folder in the order of their names, for predictions.
 pub(crate) fn predict_files(
@@ -32,7 +31,7 @@ pub(crate) fn predict_files(
     for file in &files {
         image_file::check(file)?;
     }
-    let source = FilesToPredict { files: files.clone(), shape: pipeline.shape, fit };
+    let source = FilesToPredict { files: files.clone(), shape: pipeline.fitted, fit };
     let dataset = ImageDataset {
         source: Arc::new(source),
         labels: None,
@@ -51,7 +50,15 @@ struct FilesToPredict {
 }
 
 impl ImageSource for FilesToPredict {
-    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>> {
-        image_file::read(&self.files[index], self.shape, self.fit).map(Cow::Owned)
+    fn pixels(&self, index: usize) -> Result<Pixels<'_>> {
+        image_file::read(&self.files[index], self.shape, self.fit)
+    }
+
+    fn original(&self, index: usize) -> Result<Pixels<'_>> {
+        image_file::decode(&self.files[index], self.shape.channels)
+    }
+
+    fn file(&self, index: usize) -> Option<&Path> {
+        Some(&self.files[index])
     }
 }

@@ -37,7 +37,7 @@ pub struct PublishedSetConfig {
     /// What is done to each image. Left out or null: normalised by the set's own mean and deviation.
     #[serde(default)]
     pub transforms: Option<Vec<Component<TransformKind>>>,
-    /// What is done to training images before, on values from 0 to 1.
+    /// What is done to training images before.
     #[serde(default)]
     pub augmentations: Vec<Component<TransformKind>>,
 }

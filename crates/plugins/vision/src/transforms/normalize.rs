@@ -5,7 +5,7 @@ use fulmen_utils::address::Draws;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Image, ImageShape, ImageTransform, TransformKind};
+use super::{Image, ImageTransform, Transform, TransformKind};
 
 /// Takes a mean from each channel and divides it by a standard deviation. Values are 0 to 1 before.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -17,8 +17,8 @@ pub struct NormalizeConfig {
     pub std: Vec<f32>,
 }
 
-component! { TransformKind, "vision.normalize", NormalizeConfig => |config: &NormalizeConfig, shape: ImageShape| {
-    Normalize::new(&config.mean, &config.std, shape.channels).map(|transform| Box::new(transform) as Box<dyn ImageTransform>)
+component! { TransformKind, "vision.normalize", NormalizeConfig => |config: &NormalizeConfig, channels: usize| {
+    Normalize::new(&config.mean, &config.std, channels).map(Transform::Normalize)
 } }
 
 /// Mean 0 and deviation 1 per channel.
@@ -42,6 +42,43 @@ impl Normalize {
         }
         let (mean, std) = (per_channel("mean", mean, channels)?, per_channel("std", std, channels)?);
         Ok(Self { channels: mean.into_iter().zip(std).collect() })
+    }
+}
+
+impl Normalize {
+    /// Bytes, `[H, W, C]` from 0 to 255, to numbers, `[C, H, W]`: from 0 to 1, then normalised. One multiplication and one addition a
+    /// value: nothing to wait for beside a training step.
+    pub(crate) fn convert(&self, bytes: &[u8], values: &mut [f32]) {
+        let factors = |(mean, std): &(f32, f32)| (1.0 / (255.0 * std), -mean / std);
+        let number = |byte: u8, (scale, shift): (f32, f32)| f32::from(byte) * scale + shift;
+        match self.channels.as_slice() {
+            // Loops that compilers make vector instructions of; three channels at once load each byte once.
+            [grey] => {
+                let grey = factors(grey);
+                values.iter_mut().zip(bytes).for_each(|(value, &byte)| *value = number(byte, grey));
+            }
+            [red, green, blue] => {
+                let [red, green, blue] = [red, green, blue].map(factors);
+                let (reds, others) = values.split_at_mut(values.len() / 3);
+                let (greens, blues) = others.split_at_mut(others.len() / 2);
+                let pixels = bytes.as_chunks::<3>().0.iter().zip(reds).zip(greens).zip(blues);
+                for (((pixel, r), g), b) in pixels {
+                    *r = number(pixel[0], red);
+                    *g = number(pixel[1], green);
+                    *b = number(pixel[2], blue);
+                }
+            }
+            channels => {
+                let plane = (bytes.len() / channels.len().max(1)).max(1);
+                for (index, (channel, plane)) in
+                    channels.iter().zip(values.chunks_exact_mut(plane)).enumerate()
+                {
+                    let bytes = bytes.iter().skip(index).step_by(channels.len());
+                    let channel = factors(channel);
+                    plane.iter_mut().zip(bytes).for_each(|(value, &byte)| *value = number(byte, channel));
+                }
+            }
+        }
     }
 }
 
@@ -69,6 +106,7 @@ impl ImageTransform for Normalize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ImageShape;
     use super::super::testing::applied;
     use super::*;
 
@@ -78,6 +116,22 @@ mod tests {
     fn each_channel_has_its_own_mean_and_deviation() {
         let settings = r#"{"_target_": "vision.normalize", "mean": [1.0, 2.0], "std": [2.0, 4.0]}"#;
         assert_eq!(applied(settings, SHAPE, 0).unwrap(), [-0.5, 0.0, 0.0, 0.25]);
+    }
+
+    #[test]
+    fn bytes_are_converted_as_they_would_be_one_by_one() {
+        for channels in 1..=4 {
+            let mean: Vec<f32> = (1..=channels).map(|channel| 0.1 * channel as f32).collect();
+            let normalize = Normalize::new(&mean, &[0.5], channels).unwrap();
+            let bytes: Vec<u8> = (0..channels * 10).map(|value| (value * 6) as u8).collect();
+            let mut values = vec![0.0; bytes.len()];
+            normalize.convert(&bytes, &mut values);
+            for (index, value) in values.iter().enumerate() {
+                let (channel, pixel) = (index / 10, index % 10);
+                let expected = (f32::from(bytes[pixel * channels + channel]) / 255.0 - mean[channel]) / 0.5;
+                assert!((value - expected).abs() < 1e-6, "{channels} channels: {value} is not {expected}");
+            }
+        }
     }
 
     #[test]

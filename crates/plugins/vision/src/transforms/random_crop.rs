@@ -1,11 +1,12 @@
 //! A window of the padded image, at random.
 
+use fulmen_base::Result;
 use fulmen_registry::component;
 use fulmen_utils::address::Draws;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Image, ImageShape, ImageTransform, TransformKind};
+use super::{PixelTransform, Pixels, Transform, TransformKind};
 
 /// Pads an image with black on all sides and cuts a window of its own size out at random: a shift in each direction.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -21,8 +22,8 @@ const fn four() -> usize {
     4
 }
 
-component! { TransformKind, "vision.random_crop", RandomCropConfig => |config: &RandomCropConfig, _: ImageShape| {
-    Ok(Box::new(RandomCrop { padding: config.padding }) as Box<dyn ImageTransform>)
+component! { TransformKind, "vision.random_crop", RandomCropConfig => |config: &RandomCropConfig, _: usize| {
+    Ok(Transform::pixels(RandomCrop { padding: config.padding }))
 } }
 
 /// A window of the padded image, at random.
@@ -32,31 +33,32 @@ pub struct RandomCrop {
     pub padding: usize,
 }
 
-impl ImageTransform for RandomCrop {
-    fn apply(&self, image: &mut Image, draws: &mut Draws) {
-        let ImageShape { height, width, .. } = image.shape;
+impl PixelTransform for RandomCrop {
+    fn apply(&self, image: &mut Pixels<'_>, draws: &mut Draws) -> Result<()> {
+        let shape = image.shape;
         let mut shift = || draws.below(2 * self.padding as u64 + 1) as isize - self.padding as isize;
         let (down, right) = (shift(), shift());
-        let old = std::mem::replace(&mut image.data, vec![0.0; image.shape.len()]);
+        let mut data = vec![0; shape.len()];
         // Columns of the old row that are still seen, and where they come to stand.
-        let (from, to) = (right.max(0) as usize, (-right).max(0) as usize);
-        let seen = width.saturating_sub(right.unsigned_abs());
-        for (old, new) in old.chunks_exact(height * width).zip(image.data.chunks_exact_mut(height * width)) {
-            for (row, new) in new.chunks_exact_mut(width).enumerate() {
-                let Some(row) = row.checked_add_signed(down).filter(|row| *row < height) else { continue };
-                if seen > 0 {
-                    let start = row * width + from;
-                    new[to..to + seen].copy_from_slice(&old[start..start + seen]);
-                }
+        let (from, to) = (right.max(0) as usize * shape.channels, (-right).max(0) as usize * shape.channels);
+        let seen = shape.width.saturating_sub(right.unsigned_abs()) * shape.channels;
+        let row_length = shape.width * shape.channels;
+        for (row, new) in data.chunks_exact_mut(row_length).enumerate() {
+            let old = row.checked_add_signed(down).filter(|row| *row < shape.height);
+            if let Some(old) = old.filter(|_| seen > 0) {
+                let start = old * row_length + from;
+                new[to..to + seen].copy_from_slice(&image.data[start..start + seen]);
             }
         }
+        image.data = data.into();
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ImageShape;
     use super::super::testing::applied;
-    use super::*;
 
     #[test]
     fn every_shift_within_the_padding_comes_and_the_rest_is_black() {

@@ -1,11 +1,12 @@
 //! Left becomes right, at random.
 
+use fulmen_base::Result;
 use fulmen_registry::component;
 use fulmen_utils::address::Draws;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Image, ImageShape, ImageTransform, TransformKind};
+use super::{PixelTransform, Pixels, Transform, TransformKind};
 
 /// Mirrors an image left to right with a given probability.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -21,8 +22,8 @@ const fn half() -> f64 {
     0.5
 }
 
-component! { TransformKind, "vision.random_horizontal_flip", RandomHorizontalFlipConfig => |config: &RandomHorizontalFlipConfig, _: ImageShape| {
-    Ok(Box::new(RandomHorizontalFlip { p: config.p }) as Box<dyn ImageTransform>)
+component! { TransformKind, "vision.random_horizontal_flip", RandomHorizontalFlipConfig => |config: &RandomHorizontalFlipConfig, _: usize| {
+    Ok(Transform::pixels(RandomHorizontalFlip { p: config.p }))
 } }
 
 /// Left becomes right, at random.
@@ -32,20 +33,29 @@ pub struct RandomHorizontalFlip {
     pub p: f64,
 }
 
-impl ImageTransform for RandomHorizontalFlip {
-    fn apply(&self, image: &mut Image, draws: &mut Draws) {
-        if draws.uniform() < self.p {
-            for row in image.data.chunks_exact_mut(image.shape.width) {
+impl PixelTransform for RandomHorizontalFlip {
+    fn apply(&self, image: &mut Pixels<'_>, draws: &mut Draws) -> Result<()> {
+        if draws.uniform() >= self.p {
+            return Ok(());
+        }
+        let channels = image.shape.channels;
+        for row in image.data.to_mut().chunks_exact_mut(image.shape.width * channels) {
+            if channels == 3 {
+                row.as_chunks_mut::<3>().0.reverse();
+            } else {
+                // Reversed byte by byte, then each pixel back.
                 row.reverse();
+                row.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
             }
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ImageShape;
     use super::super::testing::applied;
-    use super::*;
 
     #[test]
     fn a_flip_mirrors_each_row_and_happens_as_often_as_asked() {
@@ -59,5 +69,16 @@ mod tests {
         assert_eq!(with(0.0, 0), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let flips = (0..1000).filter(|&seed| with(0.3, seed) == flipped).count();
         assert!((200..400).contains(&flips), "{flips}");
+    }
+
+    #[test]
+    fn the_channels_of_a_pixel_stay_in_their_order() {
+        for channels in 2..=4 {
+            let shape = ImageShape { channels, height: 1, width: 3 };
+            let settings = r#"{"_target_": "vision.random_horizontal_flip", "p": 1.0}"#;
+            let expected: Vec<f32> =
+                (0..channels * 3).map(|index| (index / 3 * 3 + 2 - index % 3) as f32).collect();
+            assert_eq!(applied(settings, shape, 0).unwrap(), expected);
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! Images that lie in files: checked at the start, decoded when asked for, held in memory where they fit.
 
-use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -10,7 +9,7 @@ use fulmen_base::Result;
 
 use crate::datasets::image_file::{self, Fit};
 use crate::datasets::image_set::ImageSource;
-use crate::transforms::ImageShape;
+use crate::transforms::{ImageShape, Pixels};
 
 /// Sets of up to so many files are decoded at the start, which finds every fault before training; of larger ones, only the
 /// beginning and the end of each file are looked at.
@@ -21,15 +20,23 @@ pub(super) struct ImageFiles {
     files: Vec<PathBuf>,
     shape: ImageShape,
     fit: Fit,
-    /// The decoded images, as far as they have been asked for; none where they do not fit into memory.
+    /// The images at their one size, as far as they have been asked for; none where they do not fit into memory.
     cache: Option<Vec<OnceLock<Box<[u8]>>>>,
+    /// Whether training takes them as large as they are, so that those of one size are for evaluation alone.
+    originals: bool,
 }
 
 impl ImageFiles {
-    pub(super) fn open(files: Vec<PathBuf>, shape: ImageShape, fit: Fit, cache_mb: usize) -> Result<Self> {
+    pub(super) fn open(
+        files: Vec<PathBuf>,
+        shape: ImageShape,
+        fit: Fit,
+        cache_mb: usize,
+        originals: bool,
+    ) -> Result<Self> {
         let fits = files.len().saturating_mul(shape.len()) <= cache_mb.saturating_mul(1 << 20);
         let cache = fits.then(|| files.iter().map(|_| OnceLock::new()).collect());
-        let images = Self { files, shape, fit, cache };
+        let images = Self { files, shape, fit, cache, originals };
         images.check()?;
         Ok(images)
     }
@@ -42,7 +49,11 @@ impl ImageFiles {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(file) = self.files.get(index) else { return Ok(()) };
-                let checked = if decode { self.pixels(index).map(drop) } else { image_file::check(file) };
+                let checked = match decode {
+                    true if self.originals => self.original(index).map(drop),
+                    true => self.pixels(index).map(drop),
+                    false => image_file::check(file),
+                };
                 if let Err(error) = checked {
                     // The others need not go on.
                     next.store(self.files.len(), Ordering::Relaxed);
@@ -60,13 +71,24 @@ impl ImageFiles {
 }
 
 impl ImageSource for ImageFiles {
-    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>> {
+    fn pixels(&self, index: usize) -> Result<Pixels<'_>> {
         let read = || image_file::read(&self.files[index], self.shape, self.fit);
-        let Some(cache) = &self.cache else { return read().map(Cow::Owned) };
-        if let Some(pixels) = cache[index].get() {
-            return Ok(Cow::Borrowed(pixels));
-        }
-        let pixels = read()?.into_boxed_slice();
-        Ok(Cow::Borrowed(cache[index].get_or_init(|| pixels)))
+        let Some(cache) = &self.cache else { return read() };
+        let pixels = match cache[index].get() {
+            Some(pixels) => pixels,
+            None => {
+                let pixels = read()?.data.into_owned().into_boxed_slice();
+                cache[index].get_or_init(|| pixels)
+            }
+        };
+        Ok(Pixels { shape: self.shape, data: pixels.as_ref().into() })
+    }
+
+    fn original(&self, index: usize) -> Result<Pixels<'_>> {
+        image_file::decode(&self.files[index], self.shape.channels)
+    }
+
+    fn file(&self, index: usize) -> Option<&Path> {
+        Some(&self.files[index])
     }
 }
