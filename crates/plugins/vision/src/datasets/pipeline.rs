@@ -63,7 +63,7 @@ impl Pipeline {
         let eval: Vec<_> = Chain::placed("transforms", &transforms).collect();
         // What brings images to their size in evaluation is not done to those that augmentations have brought to theirs.
         let augmented = augmentations.iter().any(Transform::is_sizing);
-        let rest = eval.iter().cloned().filter(|(_, transform)| !(augmented && transform.is_sizing()));
+        let rest = eval.iter().filter(|(_, transform)| !(augmented && transform.is_sizing())).cloned();
         let train = Chain::placed("augmentations", &augmentations).chain(rest).collect();
         let pipeline = Self {
             fitted,
