@@ -168,11 +168,11 @@ fn state_of_another_model_or_optimizer_is_refused_by_name() {
     assert!(refusal.contains("'head.bias.exp_avg' is [5], not [4]"), "{refusal}");
 }
 
-/// Name, rate, decay and parameters of each group.
-fn groups(
-    config: &Value,
-    names: &[(&str, &[i64])],
-) -> Result<Vec<(String, f64, f64, Vec<String>)>, BuildError> {
+/// Name, rate, decay and parameters of a group.
+type Group = (String, f64, f64, Vec<String>);
+
+/// The groups that `config` makes of parameters of these names and shapes.
+fn groups(config: &Value, names: &[(&str, &[i64])]) -> Result<Vec<Group>, BuildError> {
     let param = |(name, shape): &(&str, &[i64])| {
         (String::from(*name), Tensor::zeros(*shape, (Kind::Float, Device::Cpu)).set_requires_grad(true))
     };
