@@ -1,5 +1,7 @@
 #include "shim.h"
 
+#include "guard.h"
+
 #include <ATen/ATen.h>
 #include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
@@ -18,25 +20,11 @@
 
 namespace {
 thread_local std::string last_error;
+}  // namespace
 
-// Runs `body`; an exception becomes 1 and a message, since none may cross into Rust.
-template <typename Body>
-int guarded(Body body) {
-  try {
-    body();
-    return 0;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "unknown C++ exception";
-  }
-  return 1;
-}
+void ft_set_last_error(const char* message) { last_error = message; }
 
-at::Tensor& tensor(ft_tensor handle) { return *static_cast<at::Tensor*>(handle); }
-
+namespace {
 std::vector<at::Tensor> list(ft_tensor* handles, int count) {
   std::vector<at::Tensor> tensors;
   tensors.reserve(count);

@@ -2,7 +2,11 @@
 
 #![expect(unsafe_code, reason = "this crate is the boundary to C++")]
 
+mod kernels;
+
 use std::ffi::{c_char, c_double, c_int, c_void};
+
+pub use kernels::*;
 
 /// An `at::Tensor*`, as `tch` hands it out.
 pub type TensorHandle = *mut c_void;
