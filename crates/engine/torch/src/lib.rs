@@ -8,6 +8,7 @@ pub mod autocast;
 pub mod environment;
 pub mod gradients;
 pub mod layout;
+pub mod lstm;
 pub mod matmul;
 pub mod optimizers;
 
