@@ -9,4 +9,6 @@ int ft_onednn_matmul(int* installed);
 // order; output [B, T, H], h_n and c_n [layers, B, H], new tensors.
 int ft_lstm(ft_tensor input, ft_tensor h0, ft_tensor c0, const ft_tensor* weights, int layers, double dropout, int train,
             ft_tensor* output, ft_tensor* h_n, ft_tensor* c_n);
+// at::conv2d by 3×3 kernels with stride 1, padding 1 and no bias; *output is a new tensor.
+int ft_conv3x3(ft_tensor input, ft_tensor weight, ft_tensor* output);
 }

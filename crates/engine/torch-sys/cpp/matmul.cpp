@@ -13,11 +13,7 @@
 
 #include "guard.h"
 #include "kernels.h"
-
-namespace at::native {
-// result = alpha · a b + beta · result, [M, K] × [K, N] or batches of them, of any strides. Exported; its header is not shipped.
-TORCH_API void mkldnn_matmul(const Tensor& a, const Tensor& b, const Tensor& result, float beta, float alpha);
-}  // namespace at::native
+#include "onednn.h"
 
 namespace {
 
@@ -35,7 +31,7 @@ bool fits(const at::Tensor& a, const at::Tensor& b) {
   if (!is_plain(a) || !is_plain(b) || a.dim() != b.dim() || a.size(-1) != b.size(-2)) return false;
   const int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
   if (m < kLeastSize || k < kLeastSize || n < kLeastSize || m * k * n < kLeastWork) return false;
-  return at::globalContext().userEnabledMkldnn();
+  return onednn_wins();
 }
 
 at::Tensor mm(const at::Tensor& a, const at::Tensor& b) {
@@ -61,15 +57,6 @@ at::Tensor bmm(const at::Tensor& a, const at::Tensor& b) {
   return result;
 }
 
-// Intel's own processors keep MKL. Without AVX-512 both come to the same.
-bool wins_here() {
-#ifdef __x86_64__
-  return at::hasMKLDNN() && __builtin_cpu_supports("avx512f") && !__builtin_cpu_is("intel");
-#else
-  return false;
-#endif
-}
-
 // The dispatcher tells on standard error that a kernel is replaced, which is what we want.
 struct Silent : c10::WarningHandler {
   void process(const c10::Warning&) override {}
@@ -81,7 +68,7 @@ int ft_onednn_matmul(int* installed) {
   return guarded([&] {
     // Never freed: freeing a library takes its kernels away.
     static torch::Library* library = [] () -> torch::Library* {
-      if (!wins_here()) return nullptr;
+      if (!onednn_wins()) return nullptr;
       Silent silent;
       c10::WarningUtils::WarningHandlerGuard guard(&silent);
       auto* library = new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::CPU, __FILE__, __LINE__);

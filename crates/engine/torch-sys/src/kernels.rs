@@ -21,4 +21,6 @@ unsafe extern "C" {
         h_n: *mut TensorHandle,
         c_n: *mut TensorHandle,
     ) -> c_int;
+    /// A convolution by 3×3 kernels, stride 1, padding 1; `output` receives a new tensor that the caller owns.
+    pub fn ft_conv3x3(input: TensorHandle, weight: TensorHandle, output: *mut TensorHandle) -> c_int;
 }

@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test may panic"))]
 
 pub mod autocast;
+pub mod convolution;
 pub mod environment;
 pub mod gradients;
 pub mod layout;
