@@ -24,9 +24,9 @@ const SPIN_COUNT: &str = "1000";
 
 /// By which glibc's allocator is told to keep what was freed. By itself it gives large blocks back to the kernel, which hands
 /// them out again, zeroed page by page, a step later: a third of a small model's time. 32 MiB is the largest block that it can
-/// be told to keep. Pages are as large as the kernel allows.
+/// be told to keep.
 const ALLOCATOR_VARIABLE: &str = "GLIBC_TUNABLES";
-const ALLOCATOR_SETTINGS: &str = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296:glibc.malloc.top_pad=67108864:glibc.malloc.hugetlb=1";
+const ALLOCATOR_SETTINGS: &str = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296:glibc.malloc.top_pad=67108864";
 
 /// The worker program.
 #[derive(Debug, Clone)]
