@@ -89,13 +89,13 @@ FT_VECTORISED void transform_output_backward(const float* const* from, float* to
   }
 }
 
-// G w Gᵀ: a kernel [3, 3, channels] to the 16 planes at `to`. Of the kernel turned by 180°, rows and columns 0 and 3 change places.
-FT_VECTORISED void transform_kernel(const float* from, float* to, int64_t plane, int64_t channels, bool turned) {
+// G w Gᵀ: a kernel [3, 3, channels], its 9 places `stride` apart, to the 16 planes at `to`. Of the kernel turned by 180°, rows and columns 0 and 3 change places.
+FT_VECTORISED void transform_kernel(const float* from, int64_t stride, float* to, int64_t plane, int64_t channels, bool turned) {
   for (int64_t c = 0; c < channels; c += kLanes) {
     Lanes half[4][3];
     for (int x = 0; x < 3; x++) {
-      const float* column = from + x * channels + c;
-      const Lanes a = *(const Lanes*)(column), b = *(const Lanes*)(column + 3 * channels), d = *(const Lanes*)(column + 6 * channels);
+      const float* column = from + x * stride + c;
+      const Lanes a = *(const Lanes*)(column), b = *(const Lanes*)(column + 3 * stride), d = *(const Lanes*)(column + 6 * stride);
       half[0][x] = a;
       half[1][x] = (a + d + b) * 0.5f;
       half[2][x] = (a + d - b) * 0.5f;
@@ -134,6 +134,19 @@ FT_VECTORISED void transform_kernel_backward(const float* from, float* to, int64
   }
 }
 
+// Some of an image's channels.
+struct Channels {
+  int64_t first, count;
+};
+
+// Kernels are taken by so many output channels at once: all 16 planes of 512 × 512 would be 17 MB.
+constexpr int64_t kOutputs = 128;
+
+template <typename Body>
+void for_outputs(int64_t outputs, const Body& body) {
+  for (int64_t first = 0; first < outputs; first += kOutputs) body(Channels{first, std::min(kOutputs, outputs - first)});
+}
+
 // A batch of images, NHWC, as tiles.
 struct Tiling {
   int64_t height, width, rows, columns, count;
@@ -159,17 +172,17 @@ int64_t tiles_a_chunk(int64_t channels, int64_t count) {
 constexpr int64_t kTilesAThread = 16;
 
 // The planes of the inputs (`size` 4, one pixel around) or of the outputs' gradients (`size` 2) of tiles from `first` on.
-void fill_planes(const Tiling& tiling, const at::Tensor& images, int64_t size, int64_t first, const at::Tensor& planes) {
-  const int64_t channels = images.size(1), plane = planes.size(1) * channels, edge = size == 4 ? -1 : 0;
+void fill_planes(const Tiling& tiling, const at::Tensor& images, Channels some, int64_t size, int64_t first, const at::Tensor& planes) {
+  const int64_t channels = some.count, stride = images.size(1), plane = planes.size(1) * channels, edge = size == 4 ? -1 : 0;
   const std::vector<float> outside(channels, 0.0f);
-  const auto* image = images.const_data_ptr<float>();
+  const auto* image = images.const_data_ptr<float>() + some.first;
   auto* to = planes.mutable_data_ptr<float>();
   at::parallel_for(0, planes.size(1), kTilesAThread, [&](int64_t begin, int64_t end) {
     for (int64_t tile = begin; tile < end; tile++) {
       const float* pixels[16];
       for (int64_t i = 0; i < size * size; i++) {
         const int64_t pixel = tiling.pixel(first + tile, i / size + edge, i % size + edge);
-        pixels[i] = pixel < 0 ? outside.data() : image + pixel * channels;
+        pixels[i] = pixel < 0 ? outside.data() : image + pixel * stride;
       }
       if (size == 4) {
         transform_input(pixels, to + tile * channels, plane, channels);
@@ -180,73 +193,100 @@ void fill_planes(const Tiling& tiling, const at::Tensor& images, int64_t size, i
   });
 }
 
-// Kernels [O, I, 3, 3], NHWC, as 16 planes [16, O, I].
-at::Tensor kernel_planes(const at::Tensor& weight, bool turned) {
-  const int64_t outputs = weight.size(0), inputs = weight.size(1);
-  auto planes = at::empty({16, outputs, inputs}, weight.options().memory_format(at::MemoryFormat::Contiguous));
-  const auto* from = weight.const_data_ptr<float>();
+// Memory for the 16 planes of a chunk of tiles.
+at::Tensor planes_of(const at::Tensor& like, int64_t tiles, int64_t channels) {
+  return at::empty({16, tiles, channels}, like.options().memory_format(at::MemoryFormat::Contiguous));
+}
+
+// Calls `body(first tile, from, to)` for chunks of tiles, with memory for their planes [16, tiles, channels].
+template <typename Body>
+void for_chunks(const Tiling& tiling, const at::Tensor& like, int64_t inputs, int64_t outputs, const Body& body) {
+  const int64_t chunk = tiles_a_chunk(inputs + outputs, tiling.count);
+  auto from = planes_of(like, chunk, inputs), to = planes_of(like, chunk, outputs);
+  for (int64_t first = 0; first < tiling.count; first += chunk) {
+    const int64_t count = std::min(chunk, tiling.count - first);
+    if (count < chunk) {
+      from = planes_of(like, count, inputs);
+      to = planes_of(like, count, outputs);
+    }
+    body(first, from, to);
+  }
+}
+
+// Kernels [O, I, 3, 3], NHWC, those of some outputs, as planes [16, some, I].
+at::Tensor kernel_planes(const at::Tensor& weight, Channels some) {
+  const int64_t inputs = weight.size(1);
+  auto planes = planes_of(weight, some.count, inputs);
+  const auto* from = weight.const_data_ptr<float>() + some.first * 9 * inputs;
   auto* to = planes.mutable_data_ptr<float>();
-  at::parallel_for(0, outputs, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; o++) transform_kernel(from + o * 9 * inputs, to + o * inputs, outputs * inputs, inputs, turned);
+  at::parallel_for(0, some.count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; o++) transform_kernel(from + o * 9 * inputs, inputs, to + o * inputs, some.count * inputs, inputs, false);
   });
   return planes;
 }
 
-// The convolution of `x` with kernels given as planes [16, channels of x, channels out].
-at::Tensor convolve(const at::Tensor& x, const at::Tensor& kernels) {
-  const Tiling tiling(x);
-  const int64_t inputs = x.size(1), outputs = kernels.size(2), chunk = tiles_a_chunk(inputs + outputs, tiling.count);
-  auto y = at::empty({x.size(0), outputs, tiling.height, tiling.width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  const auto options = x.options().memory_format(at::MemoryFormat::Contiguous);
-  auto from = at::empty({16, chunk, inputs}, options), to = at::empty({16, chunk, outputs}, options);
-  auto* image = y.mutable_data_ptr<float>();
-  for (int64_t first = 0; first < tiling.count; first += chunk) {
-    const int64_t count = std::min(chunk, tiling.count - first);
-    if (count < chunk) {
-      from = at::empty({16, count, inputs}, options);
-      to = at::empty({16, count, outputs}, options);
+// The same, turned by 180°, and those of some inputs: planes [16, O, some].
+at::Tensor turned_kernel_planes(const at::Tensor& weight, Channels some) {
+  const int64_t outputs = weight.size(0), inputs = weight.size(1);
+  auto planes = planes_of(weight, outputs, some.count);
+  const auto* from = weight.const_data_ptr<float>() + some.first;
+  auto* to = planes.mutable_data_ptr<float>();
+  at::parallel_for(0, outputs, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; o++) {
+      transform_kernel(from + o * 9 * inputs, inputs, to + o * some.count, outputs * some.count, some.count, true);
     }
-    fill_planes(tiling, x, 4, first, from);
-    at::native::mkldnn_matmul(from, kernels, to, 0, 1);
-    const auto* planes = to.const_data_ptr<float>();
-    at::parallel_for(0, count, kTilesAThread, [&](int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; tile++) {
-        float* pixels[4];
-        for (int64_t i = 0; i < 4; i++) {
-          const int64_t pixel = tiling.pixel(first + tile, i / 2, i % 2);
-          pixels[i] = pixel < 0 ? nullptr : image + pixel * outputs;
+  });
+  return planes;
+}
+
+// The convolution of `x`; `kernels(some)` gives the planes [16, channels of x, some] of some of the `outputs`.
+template <typename Kernels>
+at::Tensor convolve(const at::Tensor& x, int64_t outputs, const Kernels& kernels) {
+  const Tiling tiling(x);
+  const int64_t inputs = x.size(1);
+  auto y = at::empty({x.size(0), outputs, tiling.height, tiling.width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  for_outputs(outputs, [&](Channels some) {
+    const at::Tensor kernel = kernels(some);
+    auto* image = y.mutable_data_ptr<float>() + some.first;
+    for_chunks(tiling, x, inputs, some.count, [&](int64_t first, const at::Tensor& from, const at::Tensor& to) {
+      fill_planes(tiling, x, {0, inputs}, 4, first, from);
+      at::native::mkldnn_matmul(from, kernel, to, 0, 1);
+      const auto* planes = to.const_data_ptr<float>();
+      const int64_t plane = to.size(1) * some.count;
+      at::parallel_for(0, to.size(1), kTilesAThread, [&](int64_t begin, int64_t end) {
+        for (int64_t tile = begin; tile < end; tile++) {
+          float* pixels[4];
+          for (int64_t i = 0; i < 4; i++) {
+            const int64_t pixel = tiling.pixel(first + tile, i / 2, i % 2);
+            pixels[i] = pixel < 0 ? nullptr : image + pixel * outputs;
+          }
+          transform_output(planes + tile * some.count, pixels, plane, some.count);
         }
-        transform_output(planes + tile * outputs, pixels, count * outputs, outputs);
-      }
+      });
     });
-  }
+  });
   return y;
 }
 
 // The gradient of the kernels [O, I, 3, 3], NHWC.
 at::Tensor kernel_gradient(const at::Tensor& x, const at::Tensor& dy) {
   const Tiling tiling(x);
-  const int64_t inputs = x.size(1), outputs = dy.size(1), chunk = tiles_a_chunk(inputs + outputs, tiling.count);
-  const auto options = x.options().memory_format(at::MemoryFormat::Contiguous);
-  auto planes = at::empty({16, outputs, inputs}, options);
-  auto from = at::empty({16, chunk, inputs}, options), to = at::empty({16, chunk, outputs}, options);
-  for (int64_t first = 0; first < tiling.count; first += chunk) {
-    const int64_t count = std::min(chunk, tiling.count - first);
-    if (count < chunk) {
-      from = at::empty({16, count, inputs}, options);
-      to = at::empty({16, count, outputs}, options);
-    }
-    fill_planes(tiling, x, 4, first, from);
-    fill_planes(tiling, dy, 2, first, to);
-    at::native::mkldnn_matmul(to.transpose(1, 2), from, planes, first > 0 ? 1 : 0, 1);
-  }
+  const int64_t inputs = x.size(1), outputs = dy.size(1);
   auto gradient = at::empty({outputs, inputs, 3, 3}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  const auto* sums = planes.const_data_ptr<float>();
-  auto* weights = gradient.mutable_data_ptr<float>();
-  at::parallel_for(0, outputs, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; o++) {
-      transform_kernel_backward(sums + o * inputs, weights + o * 9 * inputs, outputs * inputs, inputs);
-    }
+  for_outputs(outputs, [&](Channels some) {
+    auto sums = planes_of(x, some.count, inputs);
+    for_chunks(tiling, x, inputs, some.count, [&](int64_t first, const at::Tensor& from, const at::Tensor& to) {
+      fill_planes(tiling, x, {0, inputs}, 4, first, from);
+      fill_planes(tiling, dy, some, 2, first, to);
+      at::native::mkldnn_matmul(to.transpose(1, 2), from, sums, first > 0 ? 1 : 0, 1);
+    });
+    const auto* planes = sums.const_data_ptr<float>();
+    auto* weights = gradient.mutable_data_ptr<float>() + some.first * 9 * inputs;
+    at::parallel_for(0, some.count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; o++) {
+        transform_kernel_backward(planes + o * inputs, weights + o * 9 * inputs, some.count * inputs, inputs);
+      }
+    });
   });
   return gradient;
 }
@@ -255,15 +295,18 @@ struct Convolution : torch::autograd::Function<Convolution> {
   // x [B, I, H, W], weight [O, I, 3, 3], both NHWC → [B, O, H, W], NHWC
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
     context->save_for_backward({x, weight});
-    return convolve(x, kernel_planes(weight, false).transpose(1, 2));
+    return convolve(x, weight.size(0), [&](Channels some) { return kernel_planes(weight, some).transpose(1, 2); });
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto saved = context->get_saved_variables();
     const auto dy = grads[0].contiguous(at::MemoryFormat::ChannelsLast);
     // The gradient of the input is the convolution with the kernels turned by 180°.
-    auto dx = context->needs_input_grad(0) ? convolve(dy, kernel_planes(saved[1], true)) : at::Tensor();
-    auto dw = context->needs_input_grad(1) ? kernel_gradient(saved[0], dy) : at::Tensor();
+    at::Tensor dx, dw;
+    if (context->needs_input_grad(0)) {
+      dx = convolve(dy, saved[0].size(1), [&](Channels some) { return turned_kernel_planes(saved[1], some); });
+    }
+    if (context->needs_input_grad(1)) dw = kernel_gradient(saved[0], dy);
     return {dx, dw};
   }
 };

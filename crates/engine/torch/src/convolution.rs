@@ -49,8 +49,8 @@ mod tests {
     #[test]
     fn values_and_gradients_are_those_in_f64_for_even_and_odd_images_and_channels() {
         tch::manual_seed(5);
-        // More tiles than a chunk holds, too; the last ones are libtorch's own.
-        for size in [[2, 32, 48, 5, 7], [3, 64, 64, 8, 2], [20, 64, 32, 32, 33], [2, 40, 32, 6, 6], [2, 3, 64, 6, 6]] {
+        // More tiles than a chunk holds and more channels than are taken at once, too; the last ones are libtorch's own.
+        for size in [[2, 32, 48, 5, 7], [3, 64, 64, 8, 2], [20, 64, 32, 32, 33], [2, 160, 144, 5, 4], [2, 40, 32, 6, 6], [2, 3, 64, 6, 6]] {
             let [batch, inputs, outputs, height, width] = size;
             let options = (Kind::Double, Device::Cpu);
             let input = Tensor::randn([batch, inputs, height, width], options);
