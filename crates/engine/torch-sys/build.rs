@@ -29,7 +29,9 @@ fn main() {
     // The shim only calls: optimising it buys nothing and costs compile time.
     cpp(1).file("cpp/shim.cpp").compile("fulmen_torch_shim");
     // Here is where the loops are.
-    cpp(3).files(["lstm", "matmul", "winograd"].map(|name| format!("cpp/{name}.cpp"))).compile("fulmen_torch_kernels");
+    cpp(3)
+        .files(["lstm", "matmul", "winograd"].map(|name| format!("cpp/{name}.cpp")))
+        .compile("fulmen_torch_kernels");
     println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");

@@ -50,7 +50,14 @@ mod tests {
     fn values_and_gradients_are_those_in_f64_for_even_and_odd_images_and_channels() {
         tch::manual_seed(5);
         // More tiles than a chunk holds and more channels than are taken at once, too; the last ones are libtorch's own.
-        for size in [[2, 32, 48, 5, 7], [3, 64, 64, 8, 2], [20, 64, 32, 32, 33], [2, 160, 144, 5, 4], [2, 40, 32, 6, 6], [2, 3, 64, 6, 6]] {
+        for size in [
+            [2, 32, 48, 5, 7],
+            [3, 64, 64, 8, 2],
+            [20, 64, 32, 32, 33],
+            [2, 160, 144, 5, 4],
+            [2, 40, 32, 6, 6],
+            [2, 3, 64, 6, 6],
+        ] {
             let [batch, inputs, outputs, height, width] = size;
             let options = (Kind::Double, Device::Cpu);
             let input = Tensor::randn([batch, inputs, height, width], options);
@@ -68,7 +75,8 @@ mod tests {
     #[test]
     fn the_same_step_has_the_same_bits() {
         let options = (Kind::Float, Device::Cpu);
-        let (input, weight) = (Tensor::randn([20, 64, 32, 32], options), Tensor::randn([64, 64, 3, 3], options));
+        let (input, weight) =
+            (Tensor::randn([20, 64, 32, 32], options), Tensor::randn([64, 64, 3, 3], options));
         let once = everything(convolve, &input, &weight);
         for _ in 0..5 {
             let again = everything(convolve, &input, &weight);
@@ -79,6 +87,8 @@ mod tests {
     #[test]
     fn shapes_that_do_not_fit_are_an_error() {
         let options = (Kind::Float, Device::Cpu);
-        assert!(conv3x3(&Tensor::zeros([1, 32, 4, 4], options), &Tensor::zeros([32, 64, 3, 3], options)).is_err());
+        assert!(
+            conv3x3(&Tensor::zeros([1, 32, 4, 4], options), &Tensor::zeros([32, 64, 3, 3], options)).is_err()
+        );
     }
 }

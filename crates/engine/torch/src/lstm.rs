@@ -134,16 +134,23 @@ mod tests {
 
     #[test]
     fn values_and_gradients_are_libtorchs_whichever_results_are_used() {
-        let uses: [fn(&Results) -> Vec<&Tensor>; 3] =
-            [|results| vec![&results.0, &results.1, &results.2], |results| vec![&results.1], |results| vec![&results.0]];
+        let uses: [fn(&Results) -> Vec<&Tensor>; 3] = [
+            |results| vec![&results.0, &results.1, &results.2],
+            |results| vec![&results.1],
+            |results| vec![&results.0],
+        ];
         for (batch, steps, inputs, size) in [(1, 1, 1, 1), (5, 9, 7, 12), (33, 12, 3, 40)] {
             let leaves = leaves(batch, steps, inputs, size);
             for used in uses {
-                let pairs = everything(ours, &leaves, used).into_iter().zip(everything(libtorchs, &leaves, used));
+                let pairs =
+                    everything(ours, &leaves, used).into_iter().zip(everything(libtorchs, &leaves, used));
                 for (index, (ours, theirs)) in pairs.enumerate() {
                     let apart = (&ours - &theirs).abs().max().double_value(&[]);
                     let scale = theirs.abs().max().double_value(&[]).max(1.0);
-                    assert!(apart <= 1e-5 * scale, "{index} of B={batch} T={steps} I={inputs} H={size}: {apart}");
+                    assert!(
+                        apart <= 1e-5 * scale,
+                        "{index} of B={batch} T={steps} I={inputs} H={size}: {apart}"
+                    );
                 }
             }
         }

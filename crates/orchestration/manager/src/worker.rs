@@ -26,7 +26,8 @@ const SPIN_COUNT: &str = "1000";
 /// them out again, zeroed page by page, a step later: a third of a small model's time. 32 MiB is the largest block that it can
 /// be told to keep.
 const ALLOCATOR_VARIABLE: &str = "GLIBC_TUNABLES";
-const ALLOCATOR_SETTINGS: &str = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296";
+const ALLOCATOR_SETTINGS: &str =
+    "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296";
 
 /// The worker program.
 #[derive(Debug, Clone)]
