@@ -3,6 +3,8 @@
 
     make bench                                  # everything: about a quarter of an hour on two cores
     python3 bench/run.py --workloads mlp --rounds 1
+    python3 bench/run.py --precision bf16-mixed --output bench/RESULTS-bf16.md
+    python3 bench/run.py --workloads gpt --rounds 1 --contestants fulmen "lightning, torch.compile" --output -
 
 The contestants take turns, several rounds over, so that a busy spell of the machine falls on all of them; the medians over
 the rounds count. Standard library only.
@@ -25,11 +27,15 @@ ROOT = BENCH.parent
 
 # How each contestant is started. Lightning's side prints what it measured as JSON. Fulmen prints its events, one JSON object a
 # line, and is measured by when they arrive here, so that nothing in the program itself is there for the bench.
+LIGHTNING = "{python} bench/lightning/bench.py --workload {workload} --steps {steps} --threads {threads} --precision {precision}"
 COMMANDS = {
-    "fulmen": "{fulmen} train experiment=bench_{workload} trainer.max_steps={steps} --json",
-    "lightning": "{python} bench/lightning/bench.py --workload {workload} --steps {steps} --threads {threads}",
-    "lightning, fused AdamW": "{python} bench/lightning/bench.py --workload {workload} --steps {steps} --threads {threads} --fused",
+    "fulmen": "{fulmen} train experiment=bench_{workload} trainer.max_steps={steps} trainer.precision={precision} --json",
+    "lightning": LIGHTNING,
+    "lightning, fused AdamW": LIGHTNING + " --fused",
+    # Not by default: compiling takes a minute or two a run.
+    "lightning, torch.compile": LIGHTNING + " --fused --compile",
 }
+DEFAULT_CONTESTANTS = ["fulmen", "lightning", "lightning, fused AdamW"]
 
 # Steps per run: 15 to 25 seconds each on two cores.
 STEPS = {"mlp": 2000, "resnet18": 30, "gpt": 50, "lstm": 200}
@@ -53,8 +59,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workloads", nargs="+", choices=list(STEPS), default=list(STEPS))
-    parser.add_argument("--contestants", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
-    parser.add_argument("--output", type=Path, default=BENCH / "RESULTS.md")
+    parser.add_argument("--contestants", nargs="+", choices=list(COMMANDS), default=DEFAULT_CONTESTANTS)
+    parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true", help="on all sides")
+    parser.add_argument("--output", type=Path, default=BENCH / "RESULTS.md", help="- prints the report")
     return parser.parse_args()
 
 
@@ -65,6 +72,7 @@ def command_of(contestant: str, workload: str, arguments: argparse.Namespace) ->
         workload=workload,
         steps=STEPS[workload],
         threads=arguments.threads,
+        precision=arguments.precision,
     )
 
 
@@ -236,7 +244,7 @@ def report(measured: dict[str, dict[str, list[dict]]], arguments: argparse.Names
         "",
         f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, commit {commit()}",
         f"- Machine: {processor()}, {os.cpu_count()} cores, {memory_gib():.0f} GiB, {platform.system()} "
-        f"{platform.release()}; {arguments.threads} threads, float32, load average at the start {load:.1f}",
+        f"{platform.release()}; {arguments.threads} threads, precision {arguments.precision}, load average at the start {load:.1f}",
         *[f"- Versions of {version_line(contestant, runs)}" for contestant, runs in first.items()],
         "- All use AdamW and random data in memory. PyTorch's default AdamW is not the fused one, hence two rows for Lightning; "
         "it runs with `barebones=True`, its least overhead. Steps per second are a median over windows after a warm-up. Time to "
@@ -259,8 +267,12 @@ def main() -> int:
     except (BenchError, OSError) as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
-    arguments.output.write_text(report(measured, arguments, load))
-    print(f"written: {arguments.output}")
+    text = report(measured, arguments, load)
+    if str(arguments.output) == "-":
+        print(text)
+    else:
+        arguments.output.write_text(text)
+        print(f"written: {arguments.output}")
     return 0
 
 

@@ -1,9 +1,10 @@
 """One training run on PyTorch Lightning, timed: the peer's side of the speed bench.
 
-    python bench/lightning/bench.py --workload mlp --steps 600 --threads 2 [--fused]
+    python bench/lightning/bench.py --workload mlp --steps 600 --threads 2 [--fused] [--compile] [--precision bf16-mixed]
 
 It is written as a Lightning user would write it, with all that costs time switched off (`barebones`) and the data in
-memory. `--fused` asks torch for its fused AdamW, which is not the default but faster. The last line printed is JSON.
+memory. `--fused` asks torch for its fused AdamW, which is not the default but faster; `--compile` puts the network through torch.compile, which needs a C++ compiler. The last line
+printed is JSON.
 """
 
 import argparse
@@ -29,6 +30,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, required=True, help="optimizer steps; the first fifth is warm-up")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--fused", action="store_true", help="torch.optim.AdamW(fused=True)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile(network)")
+    parser.add_argument("--precision", default="32-true", choices=["32-true", "bf16-mixed"], help="Lightning's name of it")
     arguments = parser.parse_args()
     if arguments.steps < 10:
         parser.error("--steps must be 10 or more, so that there is something to time after the warm-up")
@@ -90,12 +93,14 @@ def main() -> None:
     workload = WORKLOADS[ARGUMENTS.workload]
     dataset = torch.utils.data.TensorDataset(*workload.data(BATCHES_IN_MEMORY * workload.batch_size))
     loader = torch.utils.data.DataLoader(dataset, batch_size=workload.batch_size, shuffle=True, num_workers=0)
-    module = Bench(workload.network(), workload.loss, ARGUMENTS.fused)
+    network = workload.network()
+    module = Bench(torch.compile(network) if ARGUMENTS.compile else network, workload.loss, ARGUMENTS.fused)
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,
         max_epochs=-1,
         max_steps=ARGUMENTS.steps,
+        precision=ARGUMENTS.precision,
         # No logger, checkpoints, progress bar, summary, sanity steps, profiler: Lightning's own least overhead.
         barebones=True,
     )
@@ -112,6 +117,8 @@ def main() -> None:
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "threads": torch.get_num_threads(),
         "fused": ARGUMENTS.fused,
+        "compiled": ARGUMENTS.compile,
+        "precision": ARGUMENTS.precision,
         "versions": {
             "lightning": lightning.__version__,
             "torch": torch.__version__,

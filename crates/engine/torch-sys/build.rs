@@ -15,19 +15,28 @@ fn main() {
         std::process::exit(1);
     };
     let include = libtorch.join("include");
-    cc::Build::new()
-        .cpp(true)
-        .std("c++17")
-        // The shim only calls: optimising it buys nothing and costs compile time.
-        .opt_level(1)
-        .warnings(false)
-        .include(&include)
-        .include(include.join("torch/csrc/api/include"))
+    let cpp = |opt_level| {
+        let mut build = cc::Build::new();
+        build
+            .cpp(true)
+            .std("c++17")
+            .opt_level(opt_level)
+            .warnings(false)
+            .include(&include)
+            .include(include.join("torch/csrc/api/include"));
+        build
+    };
+    // The shim only calls: optimising it buys nothing and costs compile time.
+    cpp(1)
         .files(
             ["shim", "gradients", "optimizers_fused", "optimizers_foreach"]
                 .map(|name| format!("cpp/{name}.cpp")),
         )
         .compile("fulmen_torch_shim");
+    // Here is where the loops are.
+    cpp(3)
+        .files(["lstm", "matmul", "winograd"].map(|name| format!("cpp/{name}.cpp")))
+        .compile("fulmen_torch_kernels");
     println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");

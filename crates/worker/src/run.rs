@@ -11,6 +11,7 @@ use fulmen_base::{Error, Result, Split};
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{CONTRACT_VERSION, Command, Event, ExitCode, RunSpec};
 use fulmen_registry::registry;
+use fulmen_torch::matmul;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::build::{self, Run};
@@ -18,6 +19,8 @@ use crate::{environment, pipe};
 
 /// Runs what standard input asks for.
 pub(crate) fn from_standard_input() -> ExitCode {
+    // Where it cannot be had, matrix products are slower, nothing else.
+    let _ = matmul::use_onednn();
     let stop = StopSignal::default();
     let Ok(events) = pipe::take_standard_output(stop.clone()) else { return ExitCode::Failure };
     for signal in [SIGINT, SIGTERM] {

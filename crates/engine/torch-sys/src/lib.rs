@@ -3,12 +3,15 @@
 #![expect(unsafe_code, reason = "this crate is the boundary to C++")]
 
 mod gradients;
+mod kernels;
 mod optimizers;
 
 use std::ffi::{c_char, c_int, c_void};
 
 pub use gradients::*;
 pub use optimizers::*;
+
+pub use kernels::*;
 
 /// An `at::Tensor*`, as `tch` hands it out.
 pub type TensorHandle = *mut c_void;

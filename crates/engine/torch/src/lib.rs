@@ -1,15 +1,18 @@
 //! Safe access to what `tch` leaves out of libtorch: fused optimizer kernels, gradient clipping without host
-//! synchronisation, memory formats, autocast on the CPU, CUDA on demand. Re-exports `tch`, so that one version serves all.
+//! synchronisation, memory formats, autocast on the CPU, CUDA on demand, kernels of our own. Re-exports `tch`, so that one version serves all.
 
 #![expect(unsafe_code, reason = "calls the C++ shim; each block says why it is sound")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test may panic"))]
 
 pub mod autocast;
 pub mod buffers;
+pub mod convolution;
 pub mod environment;
 pub mod gradients;
 pub mod inference;
 pub mod layout;
+pub mod lstm;
+pub mod matmul;
 pub mod optimizers;
 
 use std::ffi::{CStr, c_int};

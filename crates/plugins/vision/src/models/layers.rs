@@ -1,6 +1,7 @@
 //! Layers with torch's own initial values and `state_dict` names, which `tch`'s differ from.
 
-use fulmen_base::Mode;
+use fulmen_base::{Mode, Result};
+use fulmen_torch::convolution;
 use fulmen_torch::tch::nn::{Init, Path};
 use fulmen_torch::tch::{Kind, Tensor, no_grad};
 
@@ -62,8 +63,11 @@ impl Conv2d {
     }
 
     /// `[B, in, H, W] → [B, out, H', W']`.
-    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        x.conv2d(&self.weight, self.bias.as_ref(), [self.stride; 2], [self.padding; 2], [1; 2], 1)
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if self.bias.is_none() && self.weight.size()[2..] == [3, 3] && (self.stride, self.padding) == (1, 1) {
+            return Ok(convolution::conv3x3(x, &self.weight)?);
+        }
+        Ok(x.conv2d(&self.weight, self.bias.as_ref(), [self.stride; 2], [self.padding; 2], [1; 2], 1))
     }
 }
 

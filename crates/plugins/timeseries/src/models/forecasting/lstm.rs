@@ -3,6 +3,7 @@
 use fulmen_base::{Batch, DataSpec, Mode, ModelContext, ModelKind, Network, Result, Tensors};
 use fulmen_contracts::{Dim, Schema, schema};
 use fulmen_registry::{BuildError, component};
+use fulmen_torch::lstm;
 use fulmen_torch::tch::Tensor;
 use fulmen_torch::tch::nn::{Init, Path};
 use schemars::JsonSchema;
@@ -106,16 +107,8 @@ impl Network for Lstm {
         let series_btc = batch.get("series")?;
         let shape = [self.num_layers, series_btc.size()[0], self.hidden_size];
         let start = Tensor::zeros(shape, (series_btc.kind(), series_btc.device()));
-        let (_, last_lbh, _) = series_btc.lstm(
-            &[start.shallow_clone(), start],
-            &self.weights,
-            true,
-            self.num_layers,
-            self.dropout,
-            mode.is_train(),
-            false,
-            true,
-        );
+        let options = lstm::Options { dropout: self.dropout, train: mode.is_train() };
+        let (_, last_lbh, _) = lstm::lstm(series_btc, [&start, &start], &self.weights, options)?;
         let prediction_bo = last_lbh.select(0, -1).linear(&self.head_weight_oh, Some(&self.head_bias_o));
         Ok(Tensors::new().with("prediction", prediction_bo))
     }

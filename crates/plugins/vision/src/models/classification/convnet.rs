@@ -80,7 +80,7 @@ impl Network for ConvNet {
     fn forward(&self, batch: &Batch, mode: Mode) -> Result<Tensors> {
         let mut x = batch.get("image")?.shallow_clone();
         for (conv, norm) in &self.blocks {
-            x = norm.forward(&conv.forward(&x), mode).relu_();
+            x = norm.forward(&conv.forward(&x)?, mode).relu_();
             // A side of 4 or more leaves 2 or more to average over.
             if smaller_side(&x) >= 4 {
                 x = x.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);

@@ -75,8 +75,8 @@ impl Network for LeNet {
 
     fn forward(&self, batch: &Batch, _: Mode) -> Result<Tensors> {
         let pooled = |mut x: Tensor| x.relu_().max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
-        let x = pooled(self.conv1.forward(batch.get("image")?));
-        let x = pooled(self.conv2.forward(&x)).flatten(1, -1);
+        let x = pooled(self.conv1.forward(batch.get("image")?)?);
+        let x = pooled(self.conv2.forward(&x)?).flatten(1, -1);
         let x = self.fc2.forward(&self.fc1.forward(&x).relu_()).relu_();
         Ok(Tensors::new().with("logits", self.fc3.forward(&x)))
     }

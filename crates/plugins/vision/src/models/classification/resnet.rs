@@ -153,21 +153,21 @@ impl Block {
         Self { convolutions, downsample, channels }
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let around = match &self.downsample {
-            Some((conv, norm)) => norm.forward(&conv.forward(x), mode),
+            Some((conv, norm)) => norm.forward(&conv.forward(x)?, mode),
             None => x.shallow_clone(),
         };
         let mut y = x.shallow_clone();
         let last = self.convolutions.len() - 1;
         for (index, (conv, norm)) in self.convolutions.iter().enumerate() {
-            y = norm.forward(&conv.forward(&y), mode);
+            y = norm.forward(&conv.forward(&y)?, mode);
             if index < last {
                 y = y.relu_();
             }
         }
         // In place: neither sum nor ReLU needs what was there for its gradient.
-        y.g_add_(&around).relu_()
+        Ok(y.g_add_(&around).relu_())
     }
 }
 
@@ -181,12 +181,12 @@ impl Network for ResNet {
     }
 
     fn forward(&self, batch: &Batch, mode: Mode) -> Result<Tensors> {
-        let mut x = self.bn1.forward(&self.conv1.forward(batch.get("image")?), mode).relu_();
+        let mut x = self.bn1.forward(&self.conv1.forward(batch.get("image")?)?, mode).relu_();
         if self.stem == Stem::Imagenet {
             x = x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         }
         for block in &self.blocks {
-            x = block.forward(&x, mode);
+            x = block.forward(&x, mode)?;
         }
         let features = x.mean_dim([2, 3].as_slice(), false, x.kind());
         Ok(Tensors::new().with("logits", self.fc.forward(&features)))

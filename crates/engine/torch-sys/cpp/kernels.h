@@ -1,0 +1,14 @@
+// The C face of the kernels that are ours. Every function returns 0, or 1 with the reason in ft_last_error().
+#pragma once
+#include "shim.h"
+
+extern "C" {
+// Matrix products of f32 on the CPU through oneDNN from now on, in the whole process; *installed says whether that wins here.
+int ft_onednn_matmul(int* installed);
+// at::lstm with biases, one direction, batch first. Input [B, T, I], h0 and c0 [layers, B, H], four weights a layer in torch's
+// order; output [B, T, H], h_n and c_n [layers, B, H], new tensors.
+int ft_lstm(ft_tensor input, ft_tensor h0, ft_tensor c0, const ft_tensor* weights, int layers, double dropout, int train,
+            ft_tensor* output, ft_tensor* h_n, ft_tensor* c_n);
+// at::conv2d by 3×3 kernels with stride 1, padding 1 and no bias; *output is a new tensor.
+int ft_conv3x3(ft_tensor input, ft_tensor weight, ft_tensor* output);
+}

@@ -1,0 +1,26 @@
+//! The kernels that are ours.
+
+use std::ffi::{c_double, c_int};
+
+use crate::TensorHandle;
+
+// SAFETY: the signatures are those of cpp/kernels.h. Each returns 0, or 1 with the reason in `ft_last_error`.
+unsafe extern "C" {
+    /// Matrix products of f32 on the CPU through oneDNN from now on; `installed` says whether that wins here.
+    pub fn ft_onednn_matmul(installed: *mut c_int) -> c_int;
+    /// An LSTM; `weights` holds four tensors a layer, the last three arguments receive new tensors that the caller owns.
+    pub fn ft_lstm(
+        input: TensorHandle,
+        h0: TensorHandle,
+        c0: TensorHandle,
+        weights: *const TensorHandle,
+        layers: c_int,
+        dropout: c_double,
+        train: c_int,
+        output: *mut TensorHandle,
+        h_n: *mut TensorHandle,
+        c_n: *mut TensorHandle,
+    ) -> c_int;
+    /// A convolution by 3×3 kernels, stride 1, padding 1; `output` receives a new tensor that the caller owns.
+    pub fn ft_conv3x3(input: TensorHandle, weight: TensorHandle, output: *mut TensorHandle) -> c_int;
+}
