@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::profile::Action;
 use super::{Optimizers, Trainer, TrainerState, metrics_event};
 use crate::callback::{HookContext, Requests};
+use crate::checkpoint::Saver;
 use crate::metrics::Mean;
 use crate::model::{Model, named};
 use crate::step::{LoggedValue, StepOutput};
@@ -34,6 +35,8 @@ pub(super) struct Session<'t> {
     pub(super) requests: Requests,
     /// What the steps of the current pass have logged: the mean of each.
     pub(super) logged: Vec<(String, Mean)>,
+    /// Brings checkpoints to the disk beside training.
+    pub(super) saver: Saver,
 }
 
 /// What a hook is shown beside the run's state.
@@ -61,6 +64,7 @@ impl<'t> Session<'t> {
             batches: 0,
             requests: Requests::default(),
             logged: Vec::new(),
+            saver: Saver::default(),
             trainer,
         }
     }
@@ -210,7 +214,7 @@ fn named_hook(owner: &str, hook: Hook, error: Error) -> Error {
 }
 
 /// What a panic said, in one line: libtorch adds a trace of its own, which belongs to the log.
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)
