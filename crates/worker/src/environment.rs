@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use fulmen_torch::tch::{self, Device};
 use fulmen_torch::environment;
+use fulmen_torch::tch::{self, Device};
 
 /// libtorch, threads, CPU and GPUs, by name.
 pub(crate) fn describe() -> BTreeMap<String, String> {

@@ -99,6 +99,9 @@ impl Tensors {
             (METRICS_FILE, &self.metrics),
             (CALLBACKS_FILE, &self.callbacks),
         ];
-        all.into_iter().enumerate().filter(|(place, (_, held))| *place < 2 || !held.is_empty()).map(|(_, file)| file)
+        all.into_iter()
+            .enumerate()
+            .filter(|(place, (_, held))| *place < 2 || !held.is_empty())
+            .map(|(_, file)| file)
     }
 }

@@ -57,7 +57,8 @@ impl MetricsRecord {
     /// # Errors
     /// When the disk is full; what was written of the line is then written over by the next.
     pub fn append(&self, event: &Event) -> Result<()> {
-        let mut line = serde_json::to_vec(event).map_err(io::Error::from).map_err(|error| self.failure(error))?;
+        let mut line =
+            serde_json::to_vec(event).map_err(io::Error::from).map_err(|error| self.failure(error))?;
         line.push(b'\n');
         let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
         self.file.write_all_at(&line, *position).map_err(|error| self.failure(error))?;

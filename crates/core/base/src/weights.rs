@@ -29,7 +29,8 @@ pub fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
 pub fn write(out: &mut dyn Write, tensors: &[(String, Tensor)]) -> io::Result<()> {
     let known = |(name, tensor): &'_ (String, Tensor)| {
         let kind = tensor.kind();
-        dtype(kind).ok_or_else(|| invalid(format!("'{name}' is {kind:?}, which cannot be saved as safetensors")))
+        dtype(kind)
+            .ok_or_else(|| invalid(format!("'{name}' is {kind:?}, which cannot be saved as safetensors")))
     };
     let mut sorted = tensors.iter().map(|held| Ok((known(held)?, held))).collect::<io::Result<Vec<_>>>()?;
     // As the safetensors crate does it: the widest first, so that each stays aligned.
@@ -79,11 +80,16 @@ pub fn load(path: &Path) -> Result<HashMap<String, Tensor>> {
             let kind = kind(view.dtype()).ok_or_else(|| {
                 Error::checkpoint(path, format!("'{name}' is {:?}, which is not supported", view.dtype()))
             })?;
-            let shape: Vec<i64> = view.shape().iter().map(|&size| i64::try_from(size).unwrap_or(-1)).collect();
+            let shape: Vec<i64> =
+                view.shape().iter().map(|&size| i64::try_from(size).unwrap_or(-1)).collect();
             // libtorch reads as many bytes as the shape says: it must not say more than there are.
-            let wanted = shape.iter().try_fold(kind.elt_size_in_bytes() as i64, |sum, size| sum.checked_mul(*size));
+            let wanted =
+                shape.iter().try_fold(kind.elt_size_in_bytes() as i64, |sum, size| sum.checked_mul(*size));
             if wanted != i64::try_from(view.data().len()).ok() {
-                return Err(Error::checkpoint(path, format!("'{name}' is not as long as its shape {shape:?}")));
+                return Err(Error::checkpoint(
+                    path,
+                    format!("'{name}' is not as long as its shape {shape:?}"),
+                ));
             }
             Ok((name.to_owned(), Tensor::f_from_data_size(view.data(), &shape, kind)?))
         })

@@ -44,7 +44,9 @@ impl Manifest {
         let manifest: Self = match serde_json::from_slice(&text) {
             Ok(manifest) => manifest,
             Err(error) => {
-                return refuse(format!("is no checkpoint of Fulmen: its {MANIFEST} cannot be read ({error})"));
+                return refuse(format!(
+                    "is no checkpoint of Fulmen: its {MANIFEST} cannot be read ({error})"
+                ));
             }
         };
         let Self { format, version, files } = &manifest;
@@ -57,9 +59,13 @@ impl Manifest {
             ));
         }
         if let Some(name) = files.keys().find(|name| !is_plain(name)) {
-            return refuse(format!("its {MANIFEST} names '{name}', which is no file of its folder: do not use it"));
+            return refuse(format!(
+                "its {MANIFEST} names '{name}', which is no file of its folder: do not use it"
+            ));
         }
-        if let Some(name) = [MODEL_FILE, OPTIMIZER_FILE, STATE_FILE].iter().find(|name| !files.contains_key(**name)) {
+        if let Some(name) =
+            [MODEL_FILE, OPTIMIZER_FILE, STATE_FILE].iter().find(|name| !files.contains_key(**name))
+        {
             return refuse(format!("its {MANIFEST} does not name {name}: use another checkpoint"));
         }
         Ok(manifest)

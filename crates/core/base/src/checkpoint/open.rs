@@ -100,7 +100,9 @@ impl Checkpoint {
         let counts = serde_json::to_value(state.trainer).unwrap_or_default();
         for (name, count) in counts.as_object().into_iter().flatten() {
             if count.as_u64().is_some_and(|count| count > LARGEST_COUNT) {
-                return Err(refuse(format!("trainer.{name} is {count}, which no run comes to; use another checkpoint")));
+                return Err(refuse(format!(
+                    "trainer.{name} is {count}, which no run comes to; use another checkpoint"
+                )));
             }
         }
         Ok(state)

@@ -50,8 +50,8 @@ impl Saver {
             let saved = save.carry_out(&snapshot);
             (snapshot, saved)
         });
-        let thread =
-            thread.map_err(|error| Error::Torch(format!("the thread that saves cannot be started: {error}")))?;
+        let thread = thread
+            .map_err(|error| Error::Torch(format!("the thread that saves cannot be started: {error}")))?;
         self.in_flight = Some(thread);
         Ok(())
     }

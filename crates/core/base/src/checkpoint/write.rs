@@ -25,10 +25,18 @@ use crate::{Error, Result, weights};
 ///
 /// # Errors
 /// When the disk is full or the folder may not be written to. The checkpoints that were there are then there still.
-pub fn save(checkpoints: &Path, request: &CheckpointRequest, tensors: &Tensors, state: &SavedState) -> Result<()> {
+pub fn save(
+    checkpoints: &Path,
+    request: &CheckpointRequest,
+    tensors: &Tensors,
+    state: &SavedState,
+) -> Result<()> {
     let name = &request.name;
     if !is_plain(name) || name.starts_with('.') {
-        return Err(Error::config("callbacks", format!("'{name}' cannot be the name of a checkpoint's folder")));
+        return Err(Error::config(
+            "callbacks",
+            format!("'{name}' cannot be the name of a checkpoint's folder"),
+        ));
     }
     atomic::create_folder(checkpoints)?;
     let hidden = checkpoints.join(format!(".{}.part", ids::short()));
@@ -62,7 +70,9 @@ fn write_files(folder: &Path, tensors: &Tensors, state: &SavedState) -> Result<(
     atomic::create_folder(folder)?;
     let mut files = tensors
         .files()
-        .map(|(name, held)| Ok((name.to_owned(), write_file(&folder.join(name), |out| weights::write(out, held))?)))
+        .map(|(name, held)| {
+            Ok((name.to_owned(), write_file(&folder.join(name), |out| weights::write(out, held))?))
+        })
         .collect::<Result<std::collections::BTreeMap<_, _>>>()?;
     let json = |value: &mut dyn Write, written: serde_json::Result<Vec<u8>>| -> Result<(), io::Error> {
         value.write_all(&written.map_err(io::Error::from)?)
@@ -80,7 +90,10 @@ fn pretty(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
 }
 
 /// Writes a file, flushed to the disk, and digests it on the way.
-fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<FileDigest, WriteError> {
+fn write_file(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<FileDigest, WriteError> {
     let written = || {
         let file = File::create_new(path)?;
         // Large, so that a file of small tensors is few calls; what is larger still passes by it.
