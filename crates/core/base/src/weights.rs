@@ -85,7 +85,7 @@ pub fn load(path: &Path) -> Result<HashMap<String, Tensor>> {
             // libtorch reads as many bytes as the shape says: it must not say more than there are.
             let wanted =
                 shape.iter().try_fold(kind.elt_size_in_bytes() as i64, |sum, size| sum.checked_mul(*size));
-            if wanted != i64::try_from(view.data().len()).ok() {
+            if shape.iter().any(|size| *size < 0) || wanted != i64::try_from(view.data().len()).ok() {
                 return Err(Error::checkpoint(
                     path,
                     format!("'{name}' is not as long as its shape {shape:?}"),

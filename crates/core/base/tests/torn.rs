@@ -16,7 +16,7 @@ use fulmen_base::checkpoint::{Checkpoint, SavedState, Tensors, save, sweep};
 use fulmen_torch::tch::{Device, Kind, Tensor};
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::ptrace::{self, Options, SyscallInfoOp};
+use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, gettid};
 
@@ -118,8 +118,9 @@ fn trace(scene: &Scene, child: &mut Child, thread: Pid, number: usize) -> Traced
     loop {
         match waitpid(thread, Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::PtraceSyscall(_)) => {
-                if let SyscallInfoOp::Entry { nr, args } = ptrace::syscall_info(thread).unwrap().op
-                    && let Some(name) = changes_the_disk(nr as i64, &args)
+                let registers = ptrace::getregs(thread).unwrap();
+                if ptrace::syscall_info(thread).unwrap().op == libc::PTRACE_SYSCALL_INFO_ENTRY
+                    && let Some(name) = changes_the_disk(&registers)
                 {
                     if seen == number {
                         child.kill().unwrap();
@@ -141,11 +142,11 @@ fn trace(scene: &Scene, child: &mut Child, thread: Pid, number: usize) -> Traced
 }
 
 /// The call's name, if it changes the disk.
-fn changes_the_disk(number: i64, arguments: &[u64; 6]) -> Option<&'static str> {
+fn changes_the_disk(registers: &libc::user_regs_struct) -> Option<&'static str> {
     let creates = |flags: u64| flags & libc::O_CREAT as u64 != 0;
-    Some(match number {
-        libc::SYS_openat if creates(arguments[2]) => "openat",
-        libc::SYS_open if creates(arguments[1]) => "open",
+    Some(match registers.orig_rax.cast_signed() {
+        libc::SYS_openat if creates(registers.rdx) => "openat",
+        libc::SYS_open if creates(registers.rsi) => "open",
         libc::SYS_write | libc::SYS_pwrite64 | libc::SYS_writev => "write",
         libc::SYS_fsync | libc::SYS_fdatasync => "fsync",
         libc::SYS_rename | libc::SYS_renameat | libc::SYS_renameat2 => "rename",
