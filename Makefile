@@ -11,7 +11,7 @@ BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint bench conformance doctor clean
+.PHONY: help setup build run test soak lint bench conformance doctor clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r name text; do printf 'make %-8s %s\n' "$$name" "$$text"; done
@@ -30,6 +30,10 @@ run: build ## Build, then train the default experiment (ARGS="key=value …" cha
 test: build ## Run all tests
 	$(CARGO) test --release --workspace --lib --bins --tests --examples
 	LD_LIBRARY_PATH="$(CURDIR)/.libtorch/lib$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" $(CARGO) test --release --workspace --doc
+
+soak: build ## Kill and resume a run at 200 points, and compare every bit (POINTS=… SEED=…)
+	$(CARGO) build --release -p fulmen-worker --example resume_worker
+	FULMEN_RESUME_POINTS=$(or $(POINTS),200) FULMEN_RESUME_SEED=$(or $(SEED),2) $(CARGO) test --release -p fulmen-cli --test it resume:: -- --nocapture --test-threads=1
 
 # --release shares libtorch's C++ part and the build scripts with `make test`.
 lint: setup ## Formatting, clippy, dependencies; warnings are errors

@@ -76,7 +76,7 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
         folder: spec.folder.clone(),
         seed: config.seed,
         run_config: spec.config.clone(),
-        environment: environment::of_run(),
+        environment: environment::of_run(device),
         profiler: None,
     };
     trainer.prepare(&model)?;

@@ -4,8 +4,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::Mutex;
+use std::thread;
 
 use fulmen_base::events::{EventSink, StopSignal};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 /// Takes standard output for events alone. What plugins or libtorch print there goes to standard error from now on, so
 /// that nothing can break a line of events. If nobody reads the events any more, the run is asked to stop.
@@ -14,6 +17,7 @@ use fulmen_base::events::{EventSink, StopSignal};
 /// When standard output is closed.
 pub(crate) fn take_standard_output(stop: StopSignal) -> io::Result<EventSink> {
     let events = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    watch(events.try_clone()?, stop.clone())?;
     rustix::stdio::dup2_stdout(io::stderr())?;
     let events = Mutex::new(events);
     Ok(EventSink::new(move |event| {
@@ -27,4 +31,20 @@ pub(crate) fn take_standard_output(stop: StopSignal) -> io::Result<EventSink> {
             stop.set();
         }
     }))
+}
+
+/// Asks the run to stop once nobody reads its events any more, also while it has nothing to tell.
+fn watch(events: File, stop: StopSignal) -> io::Result<()> {
+    let watch = move || {
+        let mut pipe = [PollFd::new(&events, PollFlags::empty())];
+        loop {
+            match poll(&mut pipe, None) {
+                Err(Errno::INTR) => {}
+                // A pipe whose reader is gone is in error, see poll(2). What is no pipe never is, and is not watched.
+                Ok(_) if pipe[0].revents().contains(PollFlags::ERR) => return stop.set(),
+                _ => return,
+            }
+        }
+    };
+    thread::Builder::new().name("pipe".to_owned()).spawn(watch).map(drop)
 }

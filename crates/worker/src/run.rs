@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use fulmen_base::checkpoint::Checkpoint;
 use fulmen_base::events::{EventSink, StopSignal};
+use fulmen_base::record::MetricsRecord;
 use fulmen_base::trainer::{Parts, checkpoint_folder};
 use fulmen_base::{Error, Result, Split};
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{CONTRACT_VERSION, Command, Event, ExitCode, RunSpec};
 use fulmen_registry::registry;
 use fulmen_torch::matmul;
+use fulmen_utils::atomic;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::build::{self, Run};
-use crate::{environment, pipe};
+use crate::pipe;
 
 /// Runs what standard input asks for.
 pub(crate) fn from_standard_input() -> ExitCode {
@@ -60,6 +62,10 @@ fn read_spec() -> Result<RunSpec, String> {
 
 /// Before training, whatever goes wrong is the request's fault; after that, the run's.
 fn conduct(spec: &RunSpec, events: &EventSink, stop: &StopSignal) -> Outcome {
+    let events = match recorded(spec, events) {
+        Ok(events) => events,
+        Err(error) => return bad_input(&error),
+    };
     let prepared = registry()
         .map_err(|error| Error::config("", error.to_string()))
         .and_then(|registry| build::build(spec, registry, events.clone(), stop.clone()))
@@ -75,7 +81,7 @@ fn conduct(spec: &RunSpec, events: &EventSink, stop: &StopSignal) -> Outcome {
     if let Err(error) = ready {
         return bad_input(&error);
     }
-    events.send(Event::Started { environment: environment::of_run() });
+    events.send(Event::Started { environment: run.trainer.environment.clone() });
     match &spec.command {
         Command::Train => train(&mut run, spec, checkpoint.as_ref()),
         Command::Validate => outcome(
@@ -87,6 +93,15 @@ fn conduct(spec: &RunSpec, events: &EventSink, stop: &StopSignal) -> Outcome {
         }
         Command::Predict { input } => predict(&mut run, input),
     }
+}
+
+/// What is trained is recorded in the run's own folder too, which this process then has to itself.
+fn recorded(spec: &RunSpec, events: &EventSink) -> Result<EventSink> {
+    if spec.command != Command::Train {
+        return Ok(events.clone());
+    }
+    atomic::create_folder(&spec.folder)?;
+    Ok(events.recording(MetricsRecord::open(&spec.folder)?))
 }
 
 fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outcome {
@@ -124,8 +139,7 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
             run.trainer.load_weights(&run.model, &Checkpoint::open(&best)?)?;
         }
         let values = run.trainer.test(&mut run.model, run.data.as_mut())?;
-        run.trainer.record_final(&fitted.state, values);
-        Ok::<_, Error>(())
+        run.trainer.record_final(&fitted.state, values)
     })();
     outcome(tested.map(|()| fitted.reason), &StopSignal::default())
 }

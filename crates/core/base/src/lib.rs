@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod model;
 pub mod optimizer;
 pub mod optimizers;
+pub mod record;
 pub mod sampler;
 pub mod samplers;
 pub mod scheduler;

@@ -17,6 +17,8 @@ mod session;
 mod state;
 mod time_limit;
 
+pub(crate) use session::panic_message;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +38,6 @@ pub use fit::{ConfigureOptimizers, FitOutcome, Parts};
 pub use limit::{Deterministic, FastDevRun, Limit, ValCheckInterval};
 pub use optimization::{DEFAULT_OPTIMIZER, ManualOptimization, OptimizerSlot, Optimizers};
 pub use profile::{Action, Profiler};
-pub(crate) use session::panic_message;
 pub use state::TrainerState;
 pub use time_limit::TimeLimit;
 
@@ -217,14 +218,16 @@ impl Trainer {
     }
 
     /// Sends values on that were measured after training, at the step where it ended.
-    pub fn record_final(&self, state: &TrainerState, values: Values) {
-        self.events.send(metrics_event(Axis::Epoch, state.epoch, state.global_step, values));
+    ///
+    /// # Errors
+    /// When the run's record cannot be written.
+    pub fn record_final(&self, state: &TrainerState, values: Values) -> Result<()> {
+        self.events.send_metrics(metrics_event(Axis::Epoch, state.epoch, state.global_step, values))
     }
 
     /// Sends values to whoever records them.
     fn log_metrics(&mut self, metrics: Event) -> Result<()> {
-        self.events.send(metrics);
-        Ok(())
+        self.events.send_metrics(metrics)
     }
 
     /// Where checkpoints are kept.

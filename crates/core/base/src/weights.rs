@@ -2,14 +2,15 @@
 //!
 //! The format: <https://github.com/huggingface/safetensors>. Loading one never executes anything.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use fulmen_torch::tch::{Device, Kind, Tensor, no_grad};
+use fulmen_torch::tch::{Kind, Tensor, no_grad};
 use fulmen_utils::{atomic, nearest};
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensors};
 
 use crate::{Error, Result};
 
@@ -18,13 +19,50 @@ use crate::{Error, Result};
 /// # Errors
 /// When the disk is full or the folder may not be written to.
 pub fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
-    let views = tensors
-        .iter()
-        .map(|(name, tensor)| Ok((name, TensorBytes::of(tensor)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let bytes = safetensors::serialize(views, None)
-        .map_err(|error| Error::Torch(format!("the weights cannot be written as safetensors: {error}")))?;
-    Ok(atomic::write(path, &bytes)?)
+    Ok(atomic::write_with(path, |file| write(&mut BufWriter::new(file), tensors))?)
+}
+
+/// Writes named tensors as safetensors, one after the other: beside them, memory is needed for one at a time.
+///
+/// # Errors
+/// Those of `out`; `InvalidData` where a tensor is of a kind that the format does not know.
+pub fn write(out: &mut dyn Write, tensors: &[(String, Tensor)]) -> io::Result<()> {
+    let known = |(name, tensor): &'_ (String, Tensor)| {
+        let kind = tensor.kind();
+        dtype(kind)
+            .ok_or_else(|| invalid(format!("'{name}' is {kind:?}, which cannot be saved as safetensors")))
+    };
+    let mut sorted = tensors.iter().map(|held| Ok((known(held)?, held))).collect::<io::Result<Vec<_>>>()?;
+    // As the safetensors crate does it: the widest first, so that each stays aligned.
+    sorted.sort_by(|(a, (a_name, _)), (b, (b_name, _))| b.cmp(a).then(a_name.cmp(b_name)));
+    let mut end = 0;
+    let infos = sorted.iter().map(|(dtype, (name, tensor))| {
+        let begin = end;
+        end += bytes_of(tensor);
+        let shape = tensor.size().into_iter().map(|size| size as usize).collect();
+        (name.clone(), TensorInfo { dtype: *dtype, shape, data_offsets: (begin, end) })
+    });
+    let header = Metadata::new(None, infos.collect()).map_err(|error| invalid(error.to_string()))?;
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(&header)?;
+    let mut bytes = Vec::new();
+    for (_, (_, tensor)) in sorted {
+        bytes.resize(bytes_of(tensor), 0);
+        let plain = no_grad(|| tensor.detach());
+        plain.f_copy_data_u8(&mut bytes, plain.numel()).map_err(|error| invalid(error.to_string()))?;
+        out.write_all(&bytes)?;
+    }
+    out.flush()
+}
+
+fn bytes_of(tensor: &Tensor) -> usize {
+    tensor.numel() * tensor.kind().elt_size_in_bytes()
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
 /// Reads all tensors of a file, on the CPU.
@@ -42,7 +80,17 @@ pub fn load(path: &Path) -> Result<HashMap<String, Tensor>> {
             let kind = kind(view.dtype()).ok_or_else(|| {
                 Error::checkpoint(path, format!("'{name}' is {:?}, which is not supported", view.dtype()))
             })?;
-            let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+            let shape: Vec<i64> =
+                view.shape().iter().map(|&size| i64::try_from(size).unwrap_or(-1)).collect();
+            // libtorch reads as many bytes as the shape says: it must not say more than there are.
+            let wanted =
+                shape.iter().try_fold(kind.elt_size_in_bytes() as i64, |sum, size| sum.checked_mul(*size));
+            if shape.iter().any(|size| *size < 0) || wanted != i64::try_from(view.data().len()).ok() {
+                return Err(Error::checkpoint(
+                    path,
+                    format!("'{name}' is not as long as its shape {shape:?}"),
+                ));
+            }
             Ok((name.to_owned(), Tensor::f_from_data_size(view.data(), &shape, kind)?))
         })
         .collect()
@@ -126,42 +174,6 @@ pub fn copy_into(
     Ok(report)
 }
 
-/// A tensor's bytes, in its logical order.
-struct TensorBytes {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl TensorBytes {
-    fn of(tensor: &Tensor) -> Result<Self> {
-        let plain = no_grad(|| tensor.detach().to_device(Device::Cpu).contiguous());
-        let mut bytes = vec![0; plain.numel() * plain.kind().elt_size_in_bytes()];
-        plain.f_copy_data_u8(&mut bytes, plain.numel())?;
-        let dtype =
-            dtype(plain.kind()).ok_or_else(|| Error::Torch(format!("{:?} cannot be saved", plain.kind())))?;
-        Ok(Self { dtype, shape: plain.size().into_iter().map(|size| size as usize).collect(), bytes })
-    }
-}
-
-impl View for TensorBytes {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
 const KINDS: [(Dtype, Kind); 9] = [
     (Dtype::F32, Kind::Float),
     (Dtype::F64, Kind::Double),
@@ -185,6 +197,7 @@ fn dtype(kind: Kind) -> Option<Dtype> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fulmen_torch::tch::Device;
 
     fn tensors() -> Vec<(String, Tensor)> {
         let weight = Tensor::randn([2, 3], (Kind::Float, Device::Cpu));
@@ -198,6 +211,34 @@ mod tests {
         save(&path, &saved).unwrap();
         let loaded = load(&path).unwrap();
         assert!(saved.iter().all(|(name, tensor)| loaded[name].equal(tensor)));
+    }
+
+    #[test]
+    fn a_file_is_to_the_byte_what_the_safetensors_crate_writes() {
+        let mut tensors = tensors();
+        tensors.push(("flags".into(), Tensor::from_slice(&[true, false, true])));
+        tensors.push(("none".into(), Tensor::zeros([0, 3], (Kind::Half, Device::Cpu))));
+        let mut ours = Vec::new();
+        write(&mut ours, &tensors).unwrap();
+        let bytes: Vec<Vec<u8>> = tensors
+            .iter()
+            .map(|(_, tensor)| {
+                let mut bytes = vec![0; bytes_of(tensor)];
+                tensor.copy_data_u8(&mut bytes, tensor.numel());
+                bytes
+            })
+            .collect();
+        let views = tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
+            let shape = tensor.size().into_iter().map(|size| size as usize).collect();
+            (name, safetensors::tensor::TensorView::new(dtype(tensor.kind()).unwrap(), shape, bytes).unwrap())
+        });
+        assert!(ours == safetensors::serialize(views, None).unwrap());
+    }
+
+    #[test]
+    fn a_kind_that_the_format_does_not_know_is_named() {
+        let complex = vec![("c".to_owned(), Tensor::zeros([1], (Kind::ComplexFloat, Device::Cpu)))];
+        assert!(write(&mut Vec::new(), &complex).unwrap_err().to_string().contains("'c' is ComplexFloat"));
     }
 
     #[test]

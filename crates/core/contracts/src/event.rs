@@ -49,6 +49,43 @@ pub enum Axis {
 /// Named values; a name is `stage/metric`, as in `val/accuracy`.
 pub type Values = BTreeMap<String, f64>;
 
+/// Values as JSON, which has no word for those that are not finite: these are the texts `NaN`, `inf` and `-inf`.
+mod numbers {
+    use std::collections::BTreeMap;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Values;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(values: &Values, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(values.iter().map(|(name, value)| {
+            let written =
+                if value.is_finite() { Written::Number(*value) } else { Written::Text(value.to_string()) };
+            (name, written)
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Values, D::Error> {
+        let written = BTreeMap::<String, Written>::deserialize(deserializer)?.into_iter();
+        let value = |(name, written)| match written {
+            Written::Number(value) => Ok((name, value)),
+            Written::Text(text) => match text.parse::<f64>() {
+                Ok(value) => Ok((name, value)),
+                Err(_) => Err(D::Error::custom(format!("'{text}' is no number"))),
+            },
+        };
+        written.map(value).collect()
+    }
+}
+
 /// One thing that happened in a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -95,6 +132,7 @@ pub enum Event {
         /// Batches a second, over the last of them.
         rate: f64,
         /// Latest values, without the stage's prefix.
+        #[serde(with = "numbers")]
         values: Values,
     },
     /// A stage ended.
@@ -108,6 +146,7 @@ pub enum Event {
         /// Seconds that it took.
         seconds: f64,
         /// Its results.
+        #[serde(with = "numbers")]
         values: Values,
     },
     /// Values to be recorded.
@@ -121,6 +160,7 @@ pub enum Event {
         /// Milliseconds since 1970.
         time_ms: i64,
         /// The values.
+        #[serde(with = "numbers")]
         values: Values,
     },
     /// A checkpoint is on the disk.
@@ -202,6 +242,19 @@ pub enum Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_come_back_to_the_bit_also_where_they_are_not_finite() {
+        let numbers = [0.1 + 0.2, 5e-324, f64::MAX, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        let values: Values = numbers.iter().map(|value| (format!("m{value}"), *value)).collect();
+        let event = Event::Metrics { axis: Axis::Step, at: 1, step: 1, time_ms: 1, values: values.clone() };
+        let line = serde_json::to_string(&event).unwrap();
+        let Event::Metrics { values: back, .. } = serde_json::from_str(&line).unwrap() else {
+            panic!("{line}")
+        };
+        let bits = |values: &Values| values.values().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&back), bits(&values));
+    }
 
     #[test]
     fn an_event_is_one_line_of_json_and_comes_back_equal() {

@@ -15,7 +15,7 @@ pub mod validate;
 pub use catalog::{Catalog, ComponentInfo};
 pub use event::{Axis, Event, Stage};
 pub use exit::ExitCode;
-pub use run::{Command, RunSpec};
+pub use run::{Command, METRICS_RECORD, RunSpec};
 pub use schema::{DType, Dim, Schema, SchemaError, TensorSpec};
 pub use validate::{Problem, validate};
 

@@ -21,6 +21,9 @@ pub enum Command {
     },
 }
 
+/// The record of metrics in a run's own folder: one `metrics` event a line, as the run has measured them.
+pub const METRICS_RECORD: &str = "metrics.jsonl";
+
 /// One run in one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSpec {

@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+
 /// Why a file or folder could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -82,13 +85,49 @@ pub fn create_folder(path: &Path) -> Result<(), WriteError> {
     fs::create_dir_all(path).map_err(|source| WriteError::new(path, source))
 }
 
+/// Gives the folder (or file) `beside` the name `path` in one step, and flushes that. What was at `path` before is at `beside`
+/// then. Where the file system cannot exchange two names (NFS), `path` is missing for a moment.
+///
+/// # Errors
+/// When the folder may not be written to; both are then where they were.
+pub fn put_in_place(beside: &Path, path: &Path) -> Result<(), WriteError> {
+    let moved = match exchange(beside, path) {
+        Err(Errno::NOENT) => fs::rename(beside, path),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => exchange_in_three_steps(beside, path),
+        done => done.map_err(io::Error::from),
+    };
+    moved.and_then(|()| sync_folder(path)).map_err(|source| WriteError::new(path, source))
+}
+
+fn exchange(beside: &Path, path: &Path) -> Result<(), Errno> {
+    rustix::fs::renameat_with(CWD, beside, CWD, path, RenameFlags::EXCHANGE)
+}
+
+fn exchange_in_three_steps(beside: &Path, path: &Path) -> io::Result<()> {
+    let old = self::beside(path);
+    fs::rename(path, &old)?;
+    fs::rename(beside, path).inspect_err(|_| {
+        // Back to where it was; the first error is the one to tell.
+        let _ = fs::rename(&old, path);
+    })?;
+    fs::rename(&old, beside)
+}
+
+/// Flushes a file, or the entries of a folder, to the disk.
+///
+/// # Errors
+/// What the system said.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 /// Flushes the entry of `path` in its folder, so that a rename outlives a power cut.
 ///
 /// # Errors
 /// What the system said.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        Some(folder) if !folder.as_os_str().is_empty() => sync(folder),
         _ => Ok(()),
     }
 }
@@ -131,6 +170,22 @@ mod tests {
         assert!(matches!(failure, Err(WriteError::Full { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_folders_change_places_in_either_way() {
+        for exchange in [put_in_place, |a: &Path, b: &Path| Ok(exchange_in_three_steps(a, b).unwrap())] {
+            let folder = tempfile::tempdir().unwrap();
+            let (new, old) = (folder.path().join(".new"), folder.path().join("name"));
+            for (path, text) in [(&new, "new"), (&old, "old")] {
+                fs::create_dir(path).unwrap();
+                fs::write(path.join("text"), text).unwrap();
+            }
+            exchange(&new, &old).unwrap();
+            assert_eq!(fs::read(old.join("text")).unwrap(), b"new");
+            assert_eq!(fs::read(new.join("text")).unwrap(), b"old");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod atomic;
 pub mod cache;
 pub mod ids;
 pub mod nearest;
+pub mod priority;
 pub mod text;
 
 pub use address::Address;

@@ -5,14 +5,18 @@
 //! ├── .hydra/config.yaml, overrides.yaml, hydra.yaml   as Hydra writes them
 //! ├── worker.log                                       what the worker and its libraries said
 //! ├── journal                                          what is not in the tracking store yet
-//! └── artifacts/checkpoints/…                          what the tracking store lists as artifacts
+//! └── artifacts/                                       what the tracking store lists as artifacts
+//!     ├── checkpoints/…                                one folder each, and the links `last` and `best`
+//!     └── metrics.jsonl                                the worker's own record of what it has measured
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fulmen_contracts::METRICS_RECORD;
 use fulmen_tracking::RunInfo;
 use fulmen_utils::atomic;
+use serde_json::Value;
 
 use crate::ManagerError;
 
@@ -67,7 +71,7 @@ impl RunFolder {
     /// # Errors
     /// When there is none: the message names those that there are.
     pub fn checkpoint(&self, name: &str) -> Result<PathBuf, ManagerError> {
-        let folder = self.artifacts().join("checkpoints");
+        let folder = self.checkpoints();
         let path = folder.join(name);
         if path.is_dir() {
             return Ok(fs::canonicalize(&path).unwrap_or(path));
@@ -85,6 +89,29 @@ impl RunFolder {
             "the run in {} has no checkpoint '{name}': {known}",
             self.0.display()
         )))
+    }
+
+    /// The checkpoint that the run goes on from: `last`, or else the one that training had come furthest in; none where it was
+    /// ended before its first.
+    pub fn latest_checkpoint(&self) -> Option<PathBuf> {
+        let folder = self.checkpoints();
+        let last = folder.join("last");
+        if progress(&last).is_some() {
+            return Some(fs::canonicalize(&last).unwrap_or(last));
+        }
+        let visible = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten().filter(visible);
+        let paths = entries.map(|entry| entry.path());
+        paths.filter_map(|path| Some((progress(&path)?, path))).max().map(|(_, path)| path)
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.artifacts().join("checkpoints")
+    }
+
+    /// The worker's own record of what it has measured.
+    pub(crate) fn metrics(&self) -> PathBuf {
+        self.artifacts().join(METRICS_RECORD)
     }
 
     /// Removes the folder and all that is in it. That it is gone already is no error.
@@ -119,6 +146,19 @@ impl RunFolder {
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].iter().map(|&line| line.to_owned()).collect()
     }
+}
+
+/// Batches that training had done in a checkpoint; none where it is no checkpoint.
+fn progress(checkpoint: &Path) -> Option<u64> {
+    if !checkpoint.join("manifest.json").is_file() {
+        return None;
+    }
+    saved_state(checkpoint)?.pointer("/trainer/total_batches")?.as_u64()
+}
+
+/// What a checkpoint keeps beside tensors.
+pub(crate) fn saved_state(checkpoint: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(checkpoint.join("state.json")).ok()?).ok()
 }
 
 impl RunFolder {

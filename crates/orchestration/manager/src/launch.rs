@@ -8,14 +8,14 @@ use std::sync::Arc;
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{CONTRACT_VERSION, Command, Event, RunSpec};
 use fulmen_tracking::{
-    DeliveryReport, ErrorKind, NewExperiment, NewRun, Run, RunRecorder, RunStatus, RunUpdate, Tag,
-    TrackingStore,
+    DeliveryReport, ErrorKind, NewExperiment, NewRun, Run, RunRecorder, RunUpdate, Tag, TrackingStore,
 };
 use fulmen_utils::ids;
 use serde_json::Value;
 
 use crate::follow::{Ended, Interrupts, follow};
-use crate::{ManagerError, RunFolder, Worker, flatten, record};
+use crate::once::Known;
+use crate::{ManagerError, RunFolder, Worker, flatten, record, resume};
 
 /// Starts runs and records them.
 #[derive(Debug)]
@@ -74,8 +74,8 @@ impl Manager {
             None => self.create(launch)?,
         };
         let folder = RunFolder::of(&run.info)?;
-        let begun = self.begin(launch, &run, &folder);
-        let (spec, recorder) = match begun {
+        let begun = self.begin(launch, &run, &folder, interrupts, |event| take(event, &run));
+        let (spec, recorder, mut known) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 self.forget(launch, &run, &folder);
@@ -93,7 +93,7 @@ impl Manager {
         let mut unrecorded = None;
         let ended = follow(&self.worker, child, &folder, interrupts, |event| {
             // Recorded first: what was shown is never lost.
-            if let Err(error) = record::record(&recorder, event) {
+            if let Err(error) = record::record(&recorder, &mut known, event) {
                 unrecorded.get_or_insert(error);
             }
             take(event, &run);
@@ -172,17 +172,21 @@ impl Manager {
         launch: &Launch,
         run: &Run,
         folder: &RunFolder,
-    ) -> Result<(RunSpec, RunRecorder), ManagerError> {
+        interrupts: &Interrupts,
+        tell: impl FnMut(&Event),
+    ) -> Result<(RunSpec, RunRecorder, Known), ManagerError> {
         let resume = launch.resume.is_some();
         folder.create(if resume { &[] } else { &launch.files })?;
-        let checkpoint = resume.then(|| folder.checkpoint("last")).transpose()?;
-        let recorder = RunRecorder::start(self.store.clone(), &folder.journal(), &run.info.run_id)?;
-        if resume {
-            let update = RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() };
-            self.store.update_run(&run.info.run_id, &update)?;
+        let (checkpoint, known, recorder) = if resume {
+            let mut tell = tell;
+            resume::wait_for_worker(folder, interrupts, &mut tell)?;
+            let (resumed, recorder) = resume::prepare(&self.store, run, folder, &launch.config, tell)?;
+            (resumed.checkpoint, resumed.known, recorder)
         } else {
+            let recorder = RunRecorder::start(self.store.clone(), &folder.journal(), &run.info.run_id)?;
             recorder.log_params(&flatten::params(&launch.config))?;
-        }
+            (None, Known::default(), recorder)
+        };
         let spec = RunSpec {
             contract_version: CONTRACT_VERSION,
             run_id: run.info.run_id.clone(),
@@ -192,7 +196,7 @@ impl Manager {
             resume,
             config: launch.config.clone(),
         };
-        Ok((spec, recorder))
+        Ok((spec, recorder, known))
     }
 
     /// Takes back the record of a run that could not begin.

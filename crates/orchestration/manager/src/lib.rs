@@ -10,7 +10,9 @@ mod flatten;
 mod folder;
 mod follow;
 mod launch;
+mod once;
 mod record;
+mod resume;
 mod worker;
 
 pub use error::ManagerError;

@@ -5,9 +5,10 @@ use fulmen_contracts::event::Outcome;
 use fulmen_tracking::{Metric, RunRecorder, RunStatus, Tag, TrackingError};
 
 use crate::Ended;
+use crate::once::Known;
 
 /// Records what is to be kept of an event.
-pub(crate) fn record(recorder: &RunRecorder, event: &Event) -> Result<(), TrackingError> {
+pub(crate) fn record(recorder: &RunRecorder, known: &mut Known, event: &Event) -> Result<(), TrackingError> {
     match event {
         Event::Metrics { axis, step, time_ms, values, .. } => {
             let metrics: Vec<_> = values
@@ -19,6 +20,7 @@ pub(crate) fn record(recorder: &RunRecorder, event: &Event) -> Result<(), Tracki
                     step: i64::try_from(*step).unwrap_or(i64::MAX),
                     axis: *axis,
                 })
+                .filter(|metric| known.is_new(metric))
                 .collect();
             recorder.log_metrics(&metrics)
         }

@@ -63,10 +63,10 @@ fn write_record(folder: &Path, files: &[(String, String)]) -> Result<(), Manager
     Ok(())
 }
 
-/// Goes on with a run that was stopped, from its last checkpoint. Overrides may lengthen it: `trainer.max_epochs=20`.
+/// Goes on with a run that was stopped, from its last checkpoint, or from the beginning where it has none. Overrides may lengthen it: `trainer.max_epochs=20`.
 ///
 /// # Errors
-/// As [`launch`], and when the run has no checkpoint.
+/// As [`launch`], and when the run's folder is not here.
 pub fn resume(
     job: &Job<'_>,
     run_to_resume: &Run,
@@ -76,7 +76,6 @@ pub fn resume(
     let folder = RunFolder::of(&run_to_resume.info)?;
     let composed = saved(&folder, overrides)?;
     check(&composed.resolved, job.catalog)?;
-    folder.checkpoint("last")?;
     let launch = Launch {
         config: composed.resolved.to_json(),
         files: Vec::new(),

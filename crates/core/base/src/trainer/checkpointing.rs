@@ -1,9 +1,7 @@
 //! What a checkpoint holds of a run, and how a run goes on from one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 
-use fulmen_contracts::Event;
 use fulmen_contracts::event::Level;
 use fulmen_strategies::GradientScaler;
 use fulmen_torch::gradients;
@@ -12,7 +10,7 @@ use fulmen_torch::tch::Tensor;
 use super::profile::Action;
 use super::session::Session;
 use crate::callback::CheckpointRequest;
-use crate::checkpoint::{self, Checkpoint, SavedState, Tensors};
+use crate::checkpoint::{Checkpoint, Save, SavedState, Tensors};
 use crate::metrics::Mean;
 use crate::model::{Model, named};
 use crate::{DataModule, Result};
@@ -20,70 +18,88 @@ use crate::{DataModule, Result};
 /// Before the names of what steps log, among the states of metrics.
 const LOGGED: &str = "logged/";
 
+/// The folder of the checkpoint of a run that was asked to stop. There is one at most, replaced each time, and it goes as soon as
+/// `last` has moved on: however often a run is stopped, no more than that is left.
+const INTERRUPTED: &str = "interrupted";
+
 impl Session<'_> {
-    /// Saves the run as it stands.
+    /// Saves the run as it stands: what is to be kept is copied now, and brought to the disk beside training.
     pub(super) fn save(
         &mut self,
         model: &mut dyn Model,
         data: &dyn DataModule,
-        request: &CheckpointRequest,
+        mut request: CheckpointRequest,
     ) -> Result<()> {
         if !self.trainer.config.enable_checkpointing {
             return Ok(());
         }
         let clock = self.trainer.clock();
-        let folder = self.trainer.checkpoint_folder();
-        let tensors = Tensors {
+        request.replaces.push(INTERRUPTED.to_owned());
+        let live = self.live_tensors(model)?;
+        let state = self.saved_state(model, data)?;
+        let (folder, events) = (self.trainer.checkpoint_folder(), self.trainer.events.clone());
+        self.saver.save(&live, Save { folder, request, state, events })?;
+        self.trainer.profile(Action::Checkpoint, clock);
+        Ok(())
+    }
+
+    /// Saves a run that was asked to stop, so that it goes on from here.
+    pub(super) fn save_interrupted(&mut self, model: &mut dyn Model, data: &dyn DataModule) -> Result<()> {
+        let request = CheckpointRequest {
+            name: INTERRUPTED.to_owned(),
+            aliases: vec!["last"],
+            replaces: Vec::new(),
+            reason: "interrupted".to_owned(),
+        };
+        self.save(model, data, request)
+    }
+
+    /// Has memory for snapshots made ready beside training.
+    pub(super) fn reserve_saving(&mut self, model: &dyn Model) -> Result<()> {
+        if self.trainer.config.enable_checkpointing {
+            let live = self.live_tensors(model)?;
+            self.saver.reserve(live);
+        }
+        Ok(())
+    }
+
+    /// Waits for a save that is under way in a run that failed. That it failed too is told beside.
+    pub(super) fn finish_saving(&mut self) {
+        if let Err(error) = self.saver.finish() {
+            self.trainer.events.log(Level::Error, format!("the last checkpoint could not be saved: {error}"));
+        }
+    }
+
+    fn live_tensors(&self, model: &dyn Model) -> Result<Tensors> {
+        let callbacks = self.trainer.callbacks.iter().flat_map(|(name, callback)| {
+            let tensors = callback.state_tensors().into_iter();
+            tensors.map(move |(tensor, value)| (format!("{name}/{tensor}"), value))
+        });
+        Ok(Tensors {
             model: named(model.variables()),
             optimizer: self.optimizers.state_dict(),
             // Gradients are only kept where a window is open: after a step they are spent.
             gradients: if self.state.window > 0 { self.open_gradients() } else { Vec::new() },
             metrics: self.counted(model)?,
-            callbacks: self
-                .trainer
-                .callbacks
-                .iter()
-                .flat_map(|(name, callback)| {
-                    let tensors = callback.state_tensors().into_iter();
-                    tensors.map(move |(tensor, value)| (format!("{name}/{tensor}"), value))
-                })
-                .collect(),
-        };
-        let state = SavedState {
-            trainer: self.state.clone(),
-            callbacks: self
-                .trainer
-                .callbacks
-                .iter()
-                .map(|(name, callback)| (name.clone(), callback.state_dict()))
-                .collect(),
+            callbacks: callbacks.collect(),
+        })
+    }
+
+    fn saved_state(&self, model: &mut dyn Model, data: &dyn DataModule) -> Result<SavedState> {
+        let callbacks = self.trainer.callbacks.iter();
+        let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+        Ok(SavedState {
+            trainer: self.state,
+            callbacks: callbacks.map(|(name, callback)| (name.clone(), callback.state_dict())).collect(),
             schedules: self.optimizers.schedules(),
             scaler: self.trainer.scaler.as_ref().map(GradientScaler::state_dict),
-            metrics: self
-                .metrics
-                .iter()
-                .map(|(name, value)| (name.clone(), Some(*value).filter(|value| value.is_finite())))
-                .collect(),
+            metrics: self.metrics.iter().map(|(name, value)| (name.clone(), finite(*value))).collect(),
+            recorded: self.trainer.events.recorded(),
             model: model.on_save_checkpoint()?,
             data: data.state_dict(),
             environment: self.trainer.environment.clone(),
             config: self.trainer.run_config.clone(),
-        };
-        checkpoint::save(&folder.join(&request.name), &tensors, &state)?;
-        for alias in &request.aliases {
-            checkpoint::point(&folder, alias, &request.name)?;
-        }
-        for old in &request.replaces {
-            // An old checkpoint that stays costs only room.
-            let _ = fs::remove_dir_all(folder.join(old));
-        }
-        self.trainer.events.send(Event::Checkpoint {
-            path: format!("checkpoints/{}", request.name),
-            step: self.state.global_step,
-            reason: request.reason.clone(),
-        });
-        self.trainer.profile(Action::Checkpoint, clock);
-        Ok(())
+        })
     }
 
     /// What metrics and the means of what steps log have counted, the latter as `logged/<name>/<state>`.
@@ -128,6 +144,7 @@ impl Session<'_> {
         checkpoint: &Checkpoint,
     ) -> Result<SavedState> {
         let saved = checkpoint.state()?;
+        self.trainer.events.cut_record(saved.recorded)?;
         model.on_load_checkpoint(&saved.model)?;
         self.trainer.load_weights(model, checkpoint)?;
         data.load_state_dict(&saved.data)?;

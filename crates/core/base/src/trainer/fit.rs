@@ -117,6 +117,7 @@ impl Trainer {
         let done = fit.run(configure_optimizers, resume);
         if let Err(error) = &done {
             fit.session.exception(fit.model, fit.data, error);
+            fit.session.finish_saving();
         }
         let torn = fit.session.teardown(fit.model, fit.data);
         let ending = done.and_then(|ending| torn.map(|()| ending))?;
@@ -190,6 +191,10 @@ impl Fit<'_, '_> {
         if let (Some(checkpoint), Some(saved)) = (resume, saved) {
             self.session.go_on(self.model, checkpoint, saved)?;
         }
+        if resume.is_none() {
+            self.session.trainer.events.cut_record(0)?;
+        }
+        self.session.reserve_saving(self.model)?;
         self.elapsed_before_ms = self.session.state.elapsed_ms;
         let session = &mut self.session;
         let groups = session.optimizers.iter().flat_map(|slot| slot.optimizer.param_groups());
@@ -206,18 +211,12 @@ impl Fit<'_, '_> {
         self.epochs()?;
         let ending = self.ending.take().unwrap_or(Ending { interrupted: false, reason: String::new() });
         if ending.interrupted {
-            let state = &self.session.state;
-            let name = format!("epoch={}-step={}-batch={}", state.epoch, state.global_step, state.batch);
-            self.save(&CheckpointRequest {
-                name,
-                aliases: vec!["last"],
-                replaces: Vec::new(),
-                reason: "interrupted".to_owned(),
-            })?;
+            self.save_interrupted()?;
         } else {
             self.hook(Hook::TrainEnd)?;
             self.hook(Hook::FitEnd)?;
         }
+        self.session.saver.finish()?;
         Ok(ending)
     }
 
@@ -495,13 +494,18 @@ impl Fit<'_, '_> {
             self.asked_to_stop.get_or_insert(reason);
         }
         for request in mem::take(&mut self.session.requests.checkpoints) {
-            self.save(&request)?;
+            self.save(request)?;
         }
-        Ok(())
+        self.session.saver.check()
     }
 
-    fn save(&mut self, request: &CheckpointRequest) -> Result<()> {
+    fn save(&mut self, request: CheckpointRequest) -> Result<()> {
         self.touch_clock();
         self.session.save(self.model, self.data, request)
+    }
+
+    fn save_interrupted(&mut self) -> Result<()> {
+        self.touch_clock();
+        self.session.save_interrupted(self.model, self.data)
     }
 }

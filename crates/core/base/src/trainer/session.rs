@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::profile::Action;
 use super::{Optimizers, Trainer, TrainerState, metrics_event};
 use crate::callback::{HookContext, Requests};
+use crate::checkpoint::Saver;
 use crate::metrics::Mean;
 use crate::model::{Model, named};
 use crate::step::{LoggedValue, StepOutput};
@@ -36,6 +37,8 @@ pub(super) struct Session<'t> {
     pub(super) logged: Vec<(String, Mean)>,
     /// What the step at hand has logged, where its metrics are to be recorded.
     pub(super) logged_by_step: Values,
+    /// Brings checkpoints to the disk beside training.
+    pub(super) saver: Saver,
 }
 
 /// What a hook is shown beside the run's state.
@@ -64,6 +67,7 @@ impl<'t> Session<'t> {
             requests: Requests::default(),
             logged: Vec::new(),
             logged_by_step: Values::new(),
+            saver: Saver::default(),
             trainer,
         }
     }

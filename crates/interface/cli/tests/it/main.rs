@@ -16,3 +16,4 @@ mod harness;
 mod images;
 mod interrupted;
 mod predict;
+mod resume;
