@@ -20,10 +20,14 @@ fn main() {
         .std("c++17")
         // The shim only calls: optimising it buys nothing and costs compile time.
         .opt_level(1)
+        // As libtorch itself was built: its headers lay out some classes by it.
+        .define("NDEBUG", None)
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .file("cpp/shim.cpp")
+        .file("cpp/profiler.cpp")
+        .file("cpp/watch.cpp")
         .compile("fulmen_torch_shim");
     println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());
     println!("cargo:rustc-link-lib=torch_cpu");

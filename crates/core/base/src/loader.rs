@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use fulmen_utils::Address;
 use schemars::JsonSchema;
@@ -36,7 +37,22 @@ pub struct DataLoaderConfig {
     /// Whether a last training batch of fewer samples is left out.
     #[serde(default)]
     pub drop_last: bool,
+    /// Seconds without a batch after which the run fails; 0 waits for ever. Needs `num_workers`.
+    #[serde(default)]
+    pub timeout: u64,
+    /// Seconds without a batch after which a warning says what is waited for; null is silent.
+    #[serde(default = "default_stall_warning")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub stall_warning: Option<f64>,
 }
+
+#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's type")]
+const fn default_stall_warning() -> Option<f64> {
+    Some(60.0)
+}
+
+/// Says what a batch is made of, by its number in the epoch: for a report on a loader that stands still.
+pub(crate) type WaitingFor = Arc<dyn Fn(u64) -> String + Send + Sync>;
 
 fn default_batch_size() -> NonZeroUsize {
     NonZeroUsize::MIN.saturating_add(63)
@@ -59,6 +75,8 @@ impl Default for DataLoaderConfig {
             prefetch_factor: default_prefetch_factor(),
             shuffle: true,
             drop_last: false,
+            timeout: 0,
+            stall_warning: default_stall_warning(),
         }
     }
 }
@@ -72,6 +90,7 @@ pub struct DataLoader {
     drop_last: bool,
     num_workers: usize,
     prefetch: usize,
+    timeout: Option<Duration>,
     seed: u64,
 }
 
@@ -103,6 +122,7 @@ impl DataLoader {
             drop_last: false,
             num_workers: config.num_workers,
             prefetch: config.prefetch_factor.get(),
+            timeout: Some(config.timeout).filter(|seconds| *seconds > 0).map(Duration::from_secs),
             seed,
         }
     }
@@ -151,7 +171,7 @@ impl DataLoader {
                 receive
             })
             .collect();
-        Batches { plan, next: from, end, ahead }
+        Batches { plan, next: from, end, timeout: self.timeout, ahead }
     }
 }
 
@@ -165,9 +185,43 @@ struct Plan {
 
 impl Plan {
     fn batch(&self, batch: u64) -> Result<Batch> {
-        let first = batch as usize * self.batch_size;
-        let last = (first + self.batch_size).min(self.order.len());
-        self.dataset.batch(&self.order[first..last], self.address)
+        self.dataset.batch(self.samples(batch), self.address)
+    }
+}
+
+impl Plan {
+    fn samples(&self, batch: u64) -> &[usize] {
+        let first = (batch as usize * self.batch_size).min(self.order.len());
+        &self.order[first..(first + self.batch_size).min(self.order.len())]
+    }
+
+    fn describe(&self, batch: u64) -> String {
+        let samples = self.samples(batch);
+        let shown: Vec<_> = samples.iter().take(8).map(usize::to_string).collect();
+        let more = if samples.len() > shown.len() { format!(" and {} more", samples.len() - shown.len()) } else { String::new() };
+        format!("samples {}{more} of the dataset", shown.join(", "))
+    }
+}
+
+impl Batches {
+    /// Says what a batch is made of, while another thread waits for it.
+    pub(crate) fn waiting_for(&self) -> WaitingFor {
+        let plan = self.plan.clone();
+        Arc::new(move |batch| plan.describe(batch))
+    }
+
+    fn missing(&self, error: RecvTimeoutError) -> Error {
+        let batch = self.next;
+        match error {
+            RecvTimeoutError::Timeout => Error::Stalled {
+                batch,
+                samples: self.plan.describe(batch),
+                seconds: self.timeout.unwrap_or_default().as_secs(),
+            },
+            RecvTimeoutError::Disconnected => Error::Torch(format!(
+                "the loader thread of batch {batch} ended without it: see the log above"
+            )),
+        }
     }
 }
 
@@ -177,6 +231,7 @@ pub struct Batches {
     plan: Arc<Plan>,
     next: u64,
     end: u64,
+    timeout: Option<Duration>,
     /// One channel a thread; batch `i` comes from thread `i mod threads`, so that order never depends on speed.
     ahead: VecDeque<Receiver<Result<Batch>>>,
 }
@@ -190,14 +245,12 @@ impl Iterator for Batches {
         }
         let batch = match self.ahead.pop_front() {
             Some(receive) => {
-                let batch = receive.recv();
+                let batch = match self.timeout {
+                    Some(limit) => receive.recv_timeout(limit),
+                    None => receive.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                };
                 self.ahead.push_back(receive);
-                batch.unwrap_or_else(|_| {
-                    Err(Error::Torch(format!(
-                        "the loader thread of batch {} ended without it: see the log above",
-                        self.next
-                    )))
-                })
+                batch.unwrap_or_else(|error| Err(self.missing(error)))
             }
             None => self.plan.batch(self.next),
         };

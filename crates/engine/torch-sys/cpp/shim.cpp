@@ -1,4 +1,4 @@
-#include "shim.h"
+#include "guard.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Version.h>
@@ -18,26 +18,6 @@
 #include <vector>
 
 namespace {
-thread_local std::string last_error;
-
-// Runs `body`; an exception becomes 1 and a message, since none may cross into Rust.
-template <typename Body>
-int guarded(Body body) {
-  try {
-    body();
-    return 0;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "unknown C++ exception";
-  }
-  return 1;
-}
-
-at::Tensor& tensor(ft_tensor handle) { return *static_cast<at::Tensor*>(handle); }
-
 std::vector<at::Tensor> list(ft_tensor* handles, int count) {
   std::vector<at::Tensor> tensors;
   tensors.reserve(count);
@@ -55,7 +35,12 @@ std::vector<at::Tensor> gradients(const std::vector<at::Tensor>& params) {
 }
 }  // namespace
 
-const char* ft_last_error(void) { return last_error.c_str(); }
+std::string& ft_error() {
+  thread_local std::string last_error;
+  return last_error;
+}
+
+const char* ft_last_error(void) { return ft_error().c_str(); }
 
 int ft_fused_adam(ft_tensor* params, ft_tensor* exp_avgs, ft_tensor* exp_avg_sqs, ft_tensor* steps, int count, double lr, double beta1,
                   double beta2, double weight_decay, double eps, int decoupled) {

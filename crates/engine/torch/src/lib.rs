@@ -9,7 +9,10 @@ pub mod environment;
 pub mod gradients;
 pub mod inference;
 pub mod layout;
+pub mod memory;
 pub mod optimizers;
+pub mod profiler;
+pub mod watch;
 
 use std::ffi::{CStr, c_int};
 

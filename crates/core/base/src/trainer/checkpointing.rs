@@ -27,6 +27,8 @@ impl Session<'_> {
             return Ok(());
         }
         let clock = self.trainer.clock();
+        // What a checkpoint has seen is in the loggers' files before it is.
+        self.trainer.save_loggers();
         let folder = self.trainer.checkpoint_folder();
         let tensors = Tensors {
             model: named(model.variables()),

@@ -230,6 +230,7 @@ impl Session<'_> {
             batch_index: self.batch_index,
             global_step: self.state.global_step,
             batch_size: batch.size(),
+            counts_metrics: true,
             logged: &mut logged,
             manual: None,
         };
@@ -283,6 +284,7 @@ impl Session<'_> {
             batch_index: self.batch_index,
             global_step: 0,
             batch_size: batch.size(),
+            counts_metrics: true,
             logged: &mut logged,
             manual: None,
         };

@@ -199,8 +199,16 @@ impl Watch {
                 tell(format!("{}{saved}", styled(YELLOW, "stopped")));
                 tell(format!("go on with  {}", styled(CYAN, format!("fulmen train resume={id}"))));
             }
-            Ended::Said(Outcome::Failed { message } | Outcome::BadInput { message, .. }) => {
+            Ended::Said(outcome @ (Outcome::Failed { message, .. } | Outcome::BadInput { message, .. })) => {
                 tell(format!("{}: {message}", styled(RED, "the run failed")));
+                if let Outcome::Failed { report: Some(note), .. } = outcome {
+                    for line in &note.advice {
+                        tell(format!("  {} {line}", styled(CYAN, "·")));
+                    }
+                    if let Some(folder) = &report.folder {
+                        tell(format!("all that is known of it: {}", shorter(&folder.artifacts().join(&note.path))));
+                    }
+                }
                 tell(format!("its record is kept: {}", styled(CYAN, format!("fulmen runs show {id}"))));
             }
             Ended::Crashed { message, log } => {
