@@ -14,6 +14,21 @@ using torch::profiler::impl::ActivityType;
 using torch::profiler::impl::ProfilerConfig;
 using torch::profiler::impl::ProfilerState;
 
+namespace {
+// "[[8, 16], [16, 8]]"
+std::string shown(c10::ArrayRef<std::vector<int64_t>> shapes) {
+  std::ostringstream text;
+  text << '[';
+  for (size_t i = 0; i < shapes.size(); i++) {
+    text << (i ? ", [" : "[");
+    for (size_t j = 0; j < shapes[i].size(); j++) text << (j ? ", " : "") << shapes[i][j];
+    text << ']';
+  }
+  text << ']';
+  return text.str();
+}
+}  // namespace
+
 int ft_profiler_start(int cuda, int shapes) {
   return guarded([&] {
     ProfilerConfig config(ProfilerState::KINETO, shapes != 0);
@@ -31,9 +46,7 @@ int ft_profiler_stop(const char* trace, void (*take)(void*, const ft_operator*),
     for (const auto& event : result->events()) {
       if (event.isHiddenEvent()) continue;
       const std::string name = event.name();
-      std::ostringstream shapes;
-      if (event.hasShapes()) shapes << event.shapes();
-      const std::string shape = shapes.str();
+      const std::string shape = event.hasShapes() ? shown(event.shapes()) : std::string();
       const ft_operator one{name.c_str(),
                             shape.c_str(),
                             static_cast<int64_t>(event.startNs()),

@@ -20,7 +20,11 @@ use crate::{embedded, special};
 
 /// Trains what the command line describes.
 pub(crate) fn run(arguments: TrainArguments) -> Result<ExitCode, CliError> {
-    let TrainArguments { source, multirun, cfg, package, resolve, info, json, mut overrides } = arguments;
+    let TrainArguments { source, multirun, cfg, package, resolve, info, profile, json, mut overrides } =
+        arguments;
+    if profile && !overrides.iter().any(|text| text.contains("trainer.profiler=")) {
+        overrides.push("trainer.profiler=simple".to_owned());
+    }
     let source = embedded::source(&source)?;
     let resumed = special::take(&mut overrides, "resume");
     if cfg.is_some() || info.is_some() {
