@@ -140,9 +140,11 @@ fn predict(run: &mut Run, input: &Path) -> Outcome {
     match predicted {
         // A file of the user's that cannot be read is found only here.
         Err(error @ Error::Data { .. }) => bad_input(&error),
-        other => {
-            outcome(other.map(|()| "predicted".to_owned()), &run.trainer.stop.clone(), run.trainer.failure.take())
-        }
+        other => outcome(
+            other.map(|()| "predicted".to_owned()),
+            &run.trainer.stop.clone(),
+            run.trainer.failure.take(),
+        ),
     }
 }
 

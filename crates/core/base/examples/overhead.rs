@@ -26,8 +26,8 @@ use fulmen_base::optimizer::OptimizerKind;
 use fulmen_base::profilers;
 use fulmen_base::trainer::{Optimizers, Parts, ProfilerName, Trainer, TrainerConfig};
 use fulmen_base::{
-    Batch, Callback, DataModule, DataSpec, Dataset, HookContext, Model, Optimizer, Result, SchedulerContext, Split,
-    StepContext, StepOutput,
+    Batch, Callback, DataModule, DataSpec, Dataset, HookContext, Model, Optimizer, Result, SchedulerContext,
+    Split, StepContext, StepOutput,
 };
 use fulmen_contracts::event::Values;
 use fulmen_contracts::{Stage, schema};
@@ -248,7 +248,9 @@ fn trained(memory: &Arc<Mutex<InMemory>>, steps: u64, setup: Setup) -> [f64; 2] 
         let csv = serde_json::from_value(json!({})).unwrap();
         trainer.loggers.push(("csv".to_owned(), Box::new(CsvLogger::new(&csv))));
     }
-    trainer.callbacks.push(("clock".to_owned(), Box::new(Clock { began: None, last: steps, took: took.clone() })));
+    trainer
+        .callbacks
+        .push(("clock".to_owned(), Box::new(Clock { began: None, last: steps, took: took.clone() })));
     let mut model = OneLayer::new();
     let mut steps_with = Some(optimizer(&model));
     let mut configure =

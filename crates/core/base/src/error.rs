@@ -101,7 +101,9 @@ pub enum Error {
         message: String,
     },
     /// The loader gave no batch in the time that it has.
-    #[error("the loader has given no batch for {seconds} s (dataloader.timeout): batch {batch} is missing, {samples}")]
+    #[error(
+        "the loader has given no batch for {seconds} s (dataloader.timeout): batch {batch} is missing, {samples}"
+    )]
     Stalled {
         /// The batch that is waited for, within its epoch.
         batch: u64,

@@ -198,7 +198,11 @@ impl Plan {
     fn describe(&self, batch: u64) -> String {
         let samples = self.samples(batch);
         let shown: Vec<_> = samples.iter().take(8).map(usize::to_string).collect();
-        let more = if samples.len() > shown.len() { format!(" and {} more", samples.len() - shown.len()) } else { String::new() };
+        let more = if samples.len() > shown.len() {
+            format!(" and {} more", samples.len() - shown.len())
+        } else {
+            String::new()
+        };
         format!("samples {}{more} of the dataset", shown.join(", "))
     }
 }

@@ -83,9 +83,13 @@ fn page(trainer: &Trainer, at: Situation<'_>, error: &Error, kind: FailureKind, 
     for (name, value) in at.metrics {
         let _ = writeln!(page, "- {name}: {value}");
     }
-    let _ = writeln!(page, "\n## Memory by phase\n\n| phase | of the process | its peak | of the device | reserved | its peak |\n|---|---|---|---|---|---|");
+    let _ = writeln!(
+        page,
+        "\n## Memory by phase\n\n| phase | of the process | its peak | of the device | reserved | its peak |\n|---|---|---|---|---|---|"
+    );
     for (phase, memory) in at.memory.with_now() {
-        let device = memory.device.map_or_else(|| vec!["-".to_owned(); 3], |found| found.map(text::bytes).to_vec());
+        let device =
+            memory.device.map_or_else(|| vec!["-".to_owned(); 3], |found| found.map(text::bytes).to_vec());
         let _ = writeln!(
             page,
             "| {} | {} | {} | {} |",
@@ -137,7 +141,9 @@ fn data(trainer: &Trainer, at: Situation<'_>, error: &Error, kind: FailureKind, 
 /// The last lines of what this process has written to standard error, where that is a file.
 fn log_tail() -> String {
     let tail = || {
-        let mut file = fs::File::open("/proc/self/fd/2").ok().filter(|file| file.metadata().is_ok_and(|is| is.is_file()))?;
+        let mut file = fs::File::open("/proc/self/fd/2")
+            .ok()
+            .filter(|file| file.metadata().is_ok_and(|is| is.is_file()))?;
         let length = i64::try_from(file.metadata().ok()?.len()).ok()?;
         file.seek(SeekFrom::End(-length.min(LOG_BYTES))).ok()?;
         let mut bytes = Vec::new();

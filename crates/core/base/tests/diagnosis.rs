@@ -1,6 +1,11 @@
 //! Profilers, loggers and failure reports, over whole runs of the trainer.
 
-#![allow(clippy::unwrap_used, clippy::allow_attributes, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
 
 mod common;
 
@@ -16,8 +21,8 @@ use fulmen_base::optimizer::OptimizerKind;
 use fulmen_base::profilers;
 use fulmen_base::trainer::{Optimizers, Parts, ProfilerName, Trainer, TrainerConfig};
 use fulmen_base::{
-    Batch, Callback, DataModule, DataSpec, Dataset, Error, HookContext, Model, Result, SchedulerContext, Split,
-    StepContext, StepOutput,
+    Batch, Callback, DataModule, DataSpec, Dataset, Error, HookContext, Model, Result, SchedulerContext,
+    Split, StepContext, StepOutput,
 };
 use fulmen_contracts::Event;
 use fulmen_contracts::event::Profile;
@@ -30,7 +35,13 @@ fn config(settings: Value) -> TrainerConfig {
     serde_json::from_value(settings).unwrap()
 }
 
-fn fit(trainer: &mut Trainer, model: &mut dyn Model, data: &mut dyn DataModule, lr: f64, resume: Option<&Checkpoint>) -> Result<()> {
+fn fit(
+    trainer: &mut Trainer,
+    model: &mut dyn Model,
+    data: &mut dyn DataModule,
+    lr: f64,
+    resume: Option<&Checkpoint>,
+) -> Result<()> {
     let mut configure = |model: &dyn Model, _: SchedulerContext| {
         let component = Component::<OptimizerKind>::new(json!({"_target_": "sgd", "lr": lr}));
         let parameters = fulmen_base::model::trainable(model.variables());
@@ -135,7 +146,8 @@ fn phases_of_the_simple_profiler_add_up_to_the_wall_time() {
 fn the_pytorch_profiler_leaves_a_trace_and_a_table_of_operators() {
     let folder = tempfile::tempdir().unwrap();
     let profile = profiled(folder.path(), ProfilerName::Pytorch);
-    let trace: Value = serde_json::from_slice(&fs::read(folder.path().join("profile/trace.json")).unwrap()).unwrap();
+    let trace: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("profile/trace.json")).unwrap()).unwrap();
     let events = trace["traceEvents"].as_array().unwrap();
     let products: Vec<f64> = events
         .iter()
@@ -228,7 +240,10 @@ fn memory_that_is_not_there_is_told_with_what_to_lower() {
     fit(&mut trainer, &mut model, &mut data, 0.01, None).unwrap_err();
     let page = fs::read_to_string(folder.path().join("reports/failure.md")).unwrap();
     assert!(page.starts_with("# The run failed: out of memory"), "{page}");
-    assert!(page.contains("dataloader.batch_size=1 (it is 2)") && page.contains("after the forward pass"), "{page}");
+    assert!(
+        page.contains("dataloader.batch_size=1 (it is 2)") && page.contains("after the forward pass"),
+        "{page}"
+    );
 }
 
 fn with_loggers(trainer: &mut Trainer) {
@@ -281,7 +296,11 @@ fn a_logger_that_cannot_write_is_left_out_and_training_goes_on() {
     fit(&mut trainer, &mut model, &mut data, 0.01, None).unwrap();
     assert_eq!(trainer.loggers.len(), 1);
     let events = events.lock().unwrap();
-    assert!(events.iter().any(|event| matches!(event, Event::Log { message, .. } if message.contains("logger 'csv'"))));
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Log { message, .. } if message.contains("logger 'csv'")))
+    );
 }
 
 #[test]
@@ -292,7 +311,10 @@ fn barebones_counts_and_logs_nothing_in_training() {
     let mut trainer = trainer_telling(config(settings), folder.path(), sink);
     fit(&mut trainer, &mut TwoLayers::new(), &mut RecordingData::of(8), 0.01, None).unwrap();
     let events = events.lock().unwrap();
-    assert!(events.iter().all(|event| !matches!(event, Event::Metrics { .. } | Event::Progress { .. })), "{events:?}");
+    assert!(
+        events.iter().all(|event| !matches!(event, Event::Metrics { .. } | Event::Progress { .. })),
+        "{events:?}"
+    );
 }
 
 /// Data whose second batch never comes.
@@ -340,7 +362,10 @@ fn a_loader_that_stands_still_is_told_with_its_samples_and_ends_the_run_at_its_t
     )
     .unwrap();
     let error = fit(&mut trainer, &mut TwoLayers::new(), &mut Hangs, 0.01, None).unwrap_err();
-    assert!(matches!(&error, Error::Stalled { batch: 1, samples, .. } if samples.contains("2, 3")), "{error}");
+    assert!(
+        matches!(&error, Error::Stalled { batch: 1, samples, .. } if samples.contains("2, 3")),
+        "{error}"
+    );
     let told = |event: &Event| matches!(event, Event::Log { message, .. } if message.contains("batch 1 is waited for: samples 2, 3"));
     assert_eq!(events.lock().unwrap().iter().filter(|event| told(event)).count(), 1);
     let page = fs::read_to_string(folder.path().join("reports/failure.md")).unwrap();

@@ -20,12 +20,14 @@ pub struct CudaMemory {
 /// # Errors
 /// When CUDA is not loaded, or there is no such device.
 pub fn cuda(device: usize) -> Result<CudaMemory, TorchError> {
-    let device = i32::try_from(device).map_err(|_| TorchError(format!("there is no CUDA device {device}")))?;
+    let device =
+        i32::try_from(device).map_err(|_| TorchError(format!("there is no CUDA device {device}")))?;
     let mut found = [0_i64; 4];
     let [allocated, reserved, peak_allocated, peak_reserved] = &mut found;
     // SAFETY: four places that outlive the call.
     check(unsafe { sys::ft_cuda_memory(device, allocated, reserved, peak_allocated, peak_reserved) })?;
-    let [allocated, reserved, peak_allocated, peak_reserved] = found.map(|bytes| u64::try_from(bytes).unwrap_or(0));
+    let [allocated, reserved, peak_allocated, peak_reserved] =
+        found.map(|bytes| u64::try_from(bytes).unwrap_or(0));
     Ok(CudaMemory { allocated, reserved, peak_allocated, peak_reserved })
 }
 

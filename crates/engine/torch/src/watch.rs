@@ -116,7 +116,8 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         // SAFETY: both take at most a number; what they undo was done in `start`.
-        let _ = check(unsafe { sys::ft_watch_stop() }).and_then(|()| check(unsafe { sys::ft_anomaly_mode(0) }));
+        let _ =
+            check(unsafe { sys::ft_watch_stop() }).and_then(|()| check(unsafe { sys::ft_anomaly_mode(0) }));
     }
 }
 

@@ -10,7 +10,7 @@ use fulmen_utils::atomic::{self, WriteError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{hparams, version};
+use super::version;
 use crate::logger::{Logger, LoggerKind, LoggerStart, MetricsRecord};
 use crate::{Error, Result};
 
@@ -75,7 +75,9 @@ impl CsvLogger {
         let mut lines = whole.lines().map(split);
         self.columns = lines.next().unwrap_or_default();
         let rows: Vec<BTreeMap<String, String>> = lines
-            .map(|cells| self.columns.iter().cloned().zip(cells).filter(|(_, cell)| !cell.is_empty()).collect())
+            .map(|cells| {
+                self.columns.iter().cloned().zip(cells).filter(|(_, cell)| !cell.is_empty()).collect()
+            })
             .collect();
         let at = |row: &BTreeMap<String, String>| row.get("step").and_then(|cell| cell.parse::<u64>().ok());
         let rows: Vec<_> = rows.into_iter().filter(|row| at(row).is_some_and(|at| at <= step)).collect();
@@ -87,8 +89,7 @@ impl CsvLogger {
 impl Logger for CsvLogger {
     fn start(&mut self, start: &LoggerStart<'_>) -> Result<()> {
         let CsvLoggerConfig { name, version, .. } = &self.config;
-        let folder = version::folder(start.folder, name, version.as_deref(), start.resumed_at.is_some())?;
-        atomic::write(&folder.join("hparams.yaml"), hparams::to_yaml(start.hparams).as_bytes())?;
+        let folder = version::begin(start, name, version.as_deref())?;
         let path = folder.join("metrics.csv");
         match start.resumed_at {
             Some(step) => self.cut_back(&path, step)?,
@@ -105,13 +106,14 @@ impl Logger for CsvLogger {
     }
 
     fn log_metrics(&mut self, record: &MetricsRecord<'_>) -> Result<()> {
-        let prefix = &self.config.prefix;
-        let named = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}") };
+        let named = |name: &str| version::prefixed(&self.config.prefix, name);
         let mut row: BTreeMap<_, _> =
             record.values.iter().map(|(name, value)| (named(name), value.to_string())).collect();
         row.insert("epoch".to_owned(), record.epoch.to_string());
         row.insert("step".to_owned(), record.step.to_string());
-        if let Some(place) = self.kept.iter().position(|kept| kept.keys().eq(row.keys()) && kept["step"] == row["step"]) {
+        if let Some(place) =
+            self.kept.iter().position(|kept| kept.keys().eq(row.keys()) && kept["step"] == row["step"])
+        {
             self.kept.swap_remove(place);
             return Ok(());
         }
@@ -133,13 +135,13 @@ impl Logger for CsvLogger {
                 .map_err(|error| WriteError::new(path, error))?;
         } else {
             // A column more: the table is written anew, in the order that Lightning gives the columns.
-            let columns: BTreeSet<String> =
-                known.into_iter().chain(new).cloned().collect();
+            let columns: BTreeSet<String> = known.into_iter().chain(new).cloned().collect();
             let columns: Vec<String> = columns.into_iter().collect();
             let text = fs::read_to_string(path).unwrap_or_default();
-            let before = text.lines().skip(1).map(|cells| {
-                self.columns.iter().cloned().zip(split(cells)).collect::<BTreeMap<_, _>>()
-            });
+            let before = text
+                .lines()
+                .skip(1)
+                .map(|cells| self.columns.iter().cloned().zip(split(cells)).collect::<BTreeMap<_, _>>());
             let rows: Vec<_> = before.chain(self.rows.iter().cloned()).collect();
             atomic::write(path, table(&columns, &rows).as_bytes())?;
             self.columns = columns;
@@ -164,7 +166,11 @@ fn line(columns: &[String], row: &BTreeMap<String, String>) -> String {
 
 /// A name as a cell; cells of rows are numbers.
 fn quoted(name: &str) -> String {
-    if name.contains([',', '"', '\n']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
+    if name.contains([',', '"', '\n']) {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    } else {
+        name.to_owned()
+    }
 }
 
 /// A line's cells.
@@ -201,9 +207,7 @@ mod tests {
 
     fn log<const N: usize>(logger: &mut CsvLogger, step: u64, values: [(&str, f64); N]) {
         let values: Values = values.map(|(name, value)| (name.to_owned(), value)).into();
-        logger
-            .log_metrics(&MetricsRecord { epoch: step / 10, step, time_ms: 0, values: &values })
-            .unwrap();
+        logger.log_metrics(&MetricsRecord { epoch: step / 10, step, time_ms: 0, values: &values }).unwrap();
     }
 
     fn text(run: &Path) -> String {

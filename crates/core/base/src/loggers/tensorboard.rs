@@ -11,7 +11,7 @@ use fulmen_utils::atomic::{self, WriteError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{hparams, tfevents, version};
+use super::{tfevents, version};
 use crate::logger::{Logger, LoggerKind, LoggerStart, MetricsRecord};
 use crate::{Error, Result};
 
@@ -71,7 +71,8 @@ impl TensorBoardLogger {
         let mut files: Vec<_> = files.filter(|path| is_event_file(path)).collect();
         files.sort();
         for path in &files {
-            let bytes = fs::read(path).map_err(|error| Error::data(path, format!("cannot be read: {error}")))?;
+            let bytes =
+                fs::read(path).map_err(|error| Error::data(path, format!("cannot be read: {error}")))?;
             let mut kept = Vec::new();
             for event in tfevents::records(&bytes) {
                 match tfevents::step_and_tags(event) {
@@ -90,14 +91,15 @@ impl TensorBoardLogger {
 }
 
 fn is_event_file(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("events.out.tfevents."))
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.starts_with("events.out.tfevents."))
 }
 
 impl Logger for TensorBoardLogger {
     fn start(&mut self, start: &LoggerStart<'_>) -> Result<()> {
         let TensorBoardLoggerConfig { name, version, .. } = &self.config;
-        let folder = version::folder(start.folder, name, version.as_deref(), start.resumed_at.is_some())?;
-        atomic::write(&folder.join("hparams.yaml"), hparams::to_yaml(start.hparams).as_bytes())?;
+        let folder = version::begin(start, name, version.as_deref())?;
         let old = start.resumed_at.map(|step| self.cut_back(&folder, step)).transpose()?.flatten();
         self.path = Some(match old {
             Some(path) => path,
@@ -114,8 +116,7 @@ impl Logger for TensorBoardLogger {
     }
 
     fn log_metrics(&mut self, record: &MetricsRecord<'_>) -> Result<()> {
-        let prefix = &self.config.prefix;
-        let named = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}") };
+        let named = |name: &str| version::prefixed(&self.config.prefix, name);
         let epoch = ("epoch".to_owned(), record.epoch as f64);
         let mut values: Vec<(String, f64)> =
             record.values.iter().map(|(name, value)| (named(name), *value)).chain([epoch]).collect();

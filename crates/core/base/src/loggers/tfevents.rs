@@ -24,7 +24,9 @@ const TABLE: [u32; 256] = {
 };
 
 fn masked_crc(bytes: &[u8]) -> u32 {
-    let crc = !bytes.iter().fold(!0_u32, |crc, byte| (crc >> 8) ^ TABLE[((crc ^ u32::from(*byte)) & 0xFF) as usize]);
+    let crc = !bytes
+        .iter()
+        .fold(!0_u32, |crc, byte| (crc >> 8) ^ TABLE[((crc ^ u32::from(*byte)) & 0xFF) as usize]);
     crc.rotate_right(15).wrapping_add(0xA282_EAD8)
 }
 

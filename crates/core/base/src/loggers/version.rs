@@ -5,11 +5,25 @@ use std::path::{Path, PathBuf};
 
 use fulmen_utils::atomic;
 
+use super::hparams;
 use crate::Result;
+use crate::logger::LoggerStart;
+
+/// Begins a version: its folder, with the configuration in it as `hparams.yaml`.
+pub(super) fn begin(start: &LoggerStart<'_>, name: &str, version: Option<&str>) -> Result<PathBuf> {
+    let folder = folder(start.folder, name, version, start.resumed_at.is_some())?;
+    atomic::write(&folder.join("hparams.yaml"), hparams::to_yaml(start.hparams).as_bytes())?;
+    Ok(folder)
+}
+
+/// A metric's name behind a logger's prefix, as Lightning joins them.
+pub(super) fn prefixed(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}") }
+}
 
 /// The folder of a logger's files, made where it is not there. Without a `version`, a run that goes on takes the last one and
 /// another run the next.
-pub(super) fn folder(run: &Path, name: &str, version: Option<&str>, resumes: bool) -> Result<PathBuf> {
+fn folder(run: &Path, name: &str, version: Option<&str>, resumes: bool) -> Result<PathBuf> {
     let parent = run.join(name);
     let folder = match version {
         Some(version) => parent.join(version),

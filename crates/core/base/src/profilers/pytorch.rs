@@ -11,8 +11,8 @@ use fulmen_torch::profiler::{OperatorEvent, Recording};
 use fulmen_utils::{atomic, ids};
 
 use super::SimpleProfiler;
-use crate::trainer::{Action, Profiler};
 use crate::Result;
+use crate::trainer::{Action, Profiler};
 
 /// Batches that pass before anything is recorded, as in Lightning's default schedule.
 const WAIT: u64 = 1;
@@ -125,13 +125,15 @@ fn operators(events: &[OperatorEvent]) -> Vec<OperatorTime> {
     let mut open: Vec<&OperatorEvent> = Vec::new();
     for event in order {
         let seconds = (event.end_ns - event.start_ns).max(0) as f64 * 1e-9;
-        while open
-            .last()
-            .is_some_and(|outer| (outer.thread, outer.on_device) != (event.thread, event.on_device) || outer.end_ns <= event.start_ns)
-        {
+        while open.last().is_some_and(|outer| {
+            (outer.thread, outer.on_device) != (event.thread, event.on_device)
+                || outer.end_ns <= event.start_ns
+        }) {
             open.pop();
         }
-        if !event.on_device && let Some(outer) = open.last().and_then(|outer| found.get_mut(outer.name.as_str())) {
+        if !event.on_device
+            && let Some(outer) = open.last().and_then(|outer| found.get_mut(outer.name.as_str()))
+        {
             outer.self_cpu_seconds -= seconds;
         }
         // An operator that calls itself counts once in its total.
@@ -153,9 +155,7 @@ fn operators(events: &[OperatorEvent]) -> Vec<OperatorTime> {
         }
     }
     let mut found: Vec<_> = found.into_values().collect();
-    found.sort_by(|a, b| {
-        b.self_cpu_seconds.total_cmp(&a.self_cpu_seconds).then_with(|| a.name.cmp(&b.name))
-    });
+    found.sort_by(|a, b| b.self_cpu_seconds.total_cmp(&a.self_cpu_seconds).then_with(|| a.name.cmp(&b.name)));
     found
 }
 

@@ -191,16 +191,22 @@ fn table(profile: &Profile) -> String {
             format!("{:.4}", 100.0 * timed.seconds / wall),
         ]
     };
-    let total = ["Total".to_owned(), "-".to_owned(), profile.batches.to_string(), format!("{wall:.5}"), "100".to_owned()];
-    let header = ["Action", "Mean duration (s)", "Num calls", "Total time (s)", "Percentage %"].map(str::to_owned);
+    let total = [
+        "Total".to_owned(),
+        "-".to_owned(),
+        profile.batches.to_string(),
+        format!("{wall:.5}"),
+        "100".to_owned(),
+    ];
+    let header =
+        ["Action", "Mean duration (s)", "Num calls", "Total time (s)", "Percentage %"].map(str::to_owned);
     let mut text = "FIT Profiler Report\n".to_owned();
     for (first, rows) in [("Phase", &profile.phases), ("Action", &profile.actions)] {
         let mut header = header.clone();
         first.clone_into(&mut header[0]);
         let rows: Vec<_> = [header, total.clone()].into_iter().chain(rows.iter().map(row)).collect();
-        let widths: Vec<usize> = (0..5)
-            .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default())
-            .collect();
+        let widths: Vec<usize> =
+            (0..5).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default()).collect();
         let rule = "-".repeat(widths.iter().sum::<usize>() + 5 * 5 + 1);
         let _ = writeln!(text, "{rule}");
         for (index, row) in rows.iter().enumerate() {

@@ -1,8 +1,8 @@
 //! What kind of failure it is, and what to do about it, with the run's own numbers.
 
+use crate::Error;
 use crate::loader::DataLoaderConfig;
 use crate::trainer::TrainerConfig;
-use crate::Error;
 
 /// What failed, as far as it can be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,13 @@ pub(crate) enum FailureKind {
 impl FailureKind {
     pub(crate) fn of(error: &Error) -> Self {
         let text = error.to_string().to_ascii_lowercase();
-        let exhausted = ["out of memory", "can't allocate memory", "bad_alloc", "cannot allocate memory", "not enough memory"];
+        let exhausted = [
+            "out of memory",
+            "can't allocate memory",
+            "bad_alloc",
+            "cannot allocate memory",
+            "not enough memory",
+        ];
         if exhausted.iter().any(|sign| text.contains(sign)) {
             return Self::OutOfMemory;
         }
@@ -54,7 +60,13 @@ impl FailureKind {
     }
 
     /// What to do, the likeliest first.
-    pub(crate) fn advice(self, error: &Error, trainer: &TrainerConfig, loader: &DataLoaderConfig, lr: f64) -> Vec<String> {
+    pub(crate) fn advice(
+        self,
+        error: &Error,
+        trainer: &TrainerConfig,
+        loader: &DataLoaderConfig,
+        lr: f64,
+    ) -> Vec<String> {
         match self {
             Self::NonFinite => not_finite(error, trainer, lr),
             Self::OutOfMemory => less_memory(trainer, loader),
@@ -86,7 +98,7 @@ impl FailureKind {
 fn not_finite(error: &Error, trainer: &TrainerConfig, lr: f64) -> Vec<String> {
     let mut advice = Vec::new();
     if lr.is_finite() {
-        advice.push(format!("lower the learning rate: it was {lr:e}, try {:e}", lr / 10.0));
+        advice.push(format!("lower the learning rate: it was {lr:e}, try {:.1e}", lr / 10.0));
     }
     if trainer.gradient_clip_val.is_none() {
         advice.push("bound the gradients: trainer.gradient_clip_val=1.0".to_owned());
@@ -114,7 +126,10 @@ fn less_memory(trainer: &TrainerConfig, loader: &DataLoaderConfig) -> Vec<String
         advice.push("activations in half the room: trainer.precision=bf16-mixed".to_owned());
     }
     let eval = loader.eval_batch_size.unwrap_or(loader.batch_size).get();
-    advice.push(format!("if it failed in validation: dataloader.eval_batch_size={} (it is {eval})", (eval / 2).max(1)));
+    advice.push(format!(
+        "if it failed in validation: dataloader.eval_batch_size={} (it is {eval})",
+        (eval / 2).max(1)
+    ));
     if loader.num_workers > 0 {
         let ahead = loader.num_workers * loader.prefetch_factor.get();
         advice.push(format!(
@@ -142,8 +157,14 @@ mod tests {
         }
         let loader = DataLoaderConfig { num_workers: 4, ..DataLoaderConfig::default() };
         let error = Error::Torch("out of memory".to_owned());
-        let advice = FailureKind::OutOfMemory.advice(&error, &TrainerConfig::default(), &loader, 0.1).join("\n");
-        for wanted in ["batch_size=32 (it is 64)", "accumulate_grad_batches=2", "bf16-mixed", "8 batches are read ahead"] {
+        let advice =
+            FailureKind::OutOfMemory.advice(&error, &TrainerConfig::default(), &loader, 0.1).join("\n");
+        for wanted in [
+            "batch_size=32 (it is 64)",
+            "accumulate_grad_batches=2",
+            "bf16-mixed",
+            "8 batches are read ahead",
+        ] {
             assert!(advice.contains(wanted), "{advice}");
         }
     }

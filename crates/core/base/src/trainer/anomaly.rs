@@ -71,9 +71,14 @@ impl Anomaly {
     /// The layer that was first, and a sentence about it.
     fn explain(&self, findings: &[Finding]) -> (Option<String>, String) {
         // Attention masks are made of negative infinities: they count where nothing else is to be seen.
-        let first = findings.iter().find(|one| one.kind != NonFinite::NegativeInfinity).or_else(|| findings.first());
+        let first =
+            findings.iter().find(|one| one.kind != NonFinite::NegativeInfinity).or_else(|| findings.first());
         let Some(first) = first else {
-            return (None, ", and every operator's output is finite: the step itself made it of something else".to_owned());
+            return (
+                None,
+                ", and every operator's output is finite: the step itself made it of something else"
+                    .to_owned(),
+            );
         };
         let layer = |index: usize| layer_of(&self.names[index]);
         let own = first.tensor.map(layer);
@@ -93,10 +98,14 @@ impl Anomaly {
                 ", since '{}' itself is not finite: an optimizer step before made it so",
                 self.names[index]
             ),
-            NonFiniteInput::Other => match findings.iter().find(|one| one.kind == NonFinite::NegativeInfinity) {
-                Some(mask) if mask != first => format!(", from a negative infinity that {} gave", mask.op),
-                _ => ", since what it was given is not finite: look at the batch".to_owned(),
-            },
+            NonFiniteInput::Other => {
+                match findings.iter().find(|one| one.kind == NonFinite::NegativeInfinity) {
+                    Some(mask) if mask != first => {
+                        format!(", from a negative infinity that {} gave", mask.op)
+                    }
+                    _ => ", since what it was given is not finite: look at the batch".to_owned(),
+                }
+            }
         };
         (own.or_else(|| first.before.map(layer)), format!(": {place} gave {value} first{why}"))
     }

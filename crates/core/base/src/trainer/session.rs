@@ -195,7 +195,9 @@ impl<'t> Session<'t> {
             };
             match report::write(self.trainer, situation, error) {
                 Ok(note) => self.trainer.failure = Some(note),
-                Err(further) => self.trainer.events.log(Level::Error, format!("no report was written: {further}")),
+                Err(further) => {
+                    self.trainer.events.log(Level::Error, format!("no report was written: {further}"))
+                }
             }
         }
     }

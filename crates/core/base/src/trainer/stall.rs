@@ -86,15 +86,17 @@ fn watch(shared: &Shared, limit: Duration, events: &EventSink) {
     let mut state = shared.state();
     while !state.ended {
         // Looked at a few times within the limit: the step that waits wakes nobody.
-        let (back, _) =
-            shared.changed.wait_timeout(state, limit / 4).unwrap_or_else(PoisonError::into_inner);
+        let (back, _) = shared.changed.wait_timeout(state, limit / 4).unwrap_or_else(PoisonError::into_inner);
         state = back;
-        let Some((since, batch)) = state.waiting.filter(|(since, _)| since.elapsed() >= limit) else { continue };
+        let Some((since, batch)) = state.waiting.filter(|(since, _)| since.elapsed() >= limit) else {
+            continue;
+        };
         if state.told {
             continue;
         }
         state.told = true;
-        let what = state.describe.as_ref().map_or_else(String::new, |describe| format!(": {}", describe(batch)));
+        let what =
+            state.describe.as_ref().map_or_else(String::new, |describe| format!(": {}", describe(batch)));
         let seconds = since.elapsed().as_secs();
         events.log(
             Level::Warning,

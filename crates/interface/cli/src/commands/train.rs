@@ -210,7 +210,10 @@ impl Watch {
                         tell(format!("  {} {line}", styled(CYAN, "·")));
                     }
                     if let Some(folder) = &report.folder {
-                        tell(format!("all that is known of it: {}", shorter(&folder.artifacts().join(&note.path))));
+                        tell(format!(
+                            "all that is known of it: {}",
+                            shorter(&folder.artifacts().join(&note.path))
+                        ));
                     }
                 }
                 tell(format!("its record is kept: {}", styled(CYAN, format!("fulmen runs show {id}"))));

@@ -22,7 +22,8 @@ pub(crate) fn text(profile: &Profile) -> String {
         [(first, Align::Left), (second, Align::Right), (third, Align::Right), (fourth, Align::Right)]
     };
     let heading = format!("where the time of {} training batches went", profile.batches);
-    let mut parts = vec![styled(BOLD, heading), table::text(&columns("phase", "in all", "a batch", "share"), &phases)];
+    let mut parts =
+        vec![styled(BOLD, heading), table::text(&columns("phase", "in all", "a batch", "share"), &phases)];
     let action = |timed: &Timed| {
         let mean = timed.seconds / timed.calls.max(1) as f64;
         vec![timed.name.clone(), timed.calls.to_string(), time(mean), share(timed.seconds)]
@@ -37,7 +38,12 @@ pub(crate) fn text(profile: &Profile) -> String {
             .take(ROWS)
             .map(|one| {
                 let share = 100.0 * one.self_cpu_seconds / whole.max(f64::MIN_POSITIVE);
-                vec![one.name.clone(), one.calls.to_string(), time(one.self_cpu_seconds), format!("{share:.1}%")]
+                vec![
+                    one.name.clone(),
+                    one.calls.to_string(),
+                    time(one.self_cpu_seconds),
+                    format!("{share:.1}%"),
+                ]
             })
             .collect();
         parts.push(table::text(&columns("operator", "calls", "self CPU", "share"), &rows));

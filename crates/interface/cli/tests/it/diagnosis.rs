@@ -50,8 +50,15 @@ fn values_are_logged_as_a_table_unless_no_logger_is_asked_for() {
 fn a_loss_that_is_not_finite_leaves_a_failed_run_with_a_report() {
     let sandbox = Sandbox::new();
     let arguments = [
-        "train", "--json", "trainer.max_epochs=2", "trainer.num_threads=1", "trainer.detect_anomaly=true", "optimizer=sgd",
-        "optimizer.lr=1e30", "scheduler=null", "model=mlp",
+        "train",
+        "--json",
+        "trainer.max_epochs=2",
+        "trainer.num_threads=1",
+        "trainer.detect_anomaly=true",
+        "optimizer=sgd",
+        "optimizer.lr=1e30",
+        "~scheduler",
+        "model=mlp",
     ];
     let finished = sandbox.run(&arguments);
     assert_eq!(finished.code, 1, "{finished:#?}");
@@ -59,12 +66,13 @@ fn a_loss_that_is_not_finite_leaves_a_failed_run_with_a_report() {
     assert_eq!(text(&result, "/outcome/status"), "failed");
     assert_eq!(text(&result, "/outcome/report/path"), "reports/failure.md");
     let folder = sandbox.path().join(artifacts(&result));
-    let report: Value = serde_json::from_slice(&fs::read(folder.join("reports/failure.json")).unwrap()).unwrap();
+    let report: Value =
+        serde_json::from_slice(&fs::read(folder.join("reports/failure.json")).unwrap()).unwrap();
     let layer = text(&report, "/layer");
     assert!(text(&result, "/outcome/message").contains(&format!("layer '{layer}'")), "{result:#}");
     let id = text(&result, "/run_id");
     let shown = sandbox.run(&["runs", "show", id, "--json"]).succeeded().stdout;
-    assert!(shown.contains("FAILED") , "{shown}");
+    assert!(shown.contains("FAILED"), "{shown}");
     let told = sandbox.run(&arguments.iter().filter(|word| **word != "--json").copied().collect::<Vec<_>>());
     assert_eq!(told.code, 1);
     for word in ["lower the learning rate", "reports/failure.md"] {
