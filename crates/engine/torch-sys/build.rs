@@ -21,6 +21,8 @@ fn main() {
             .cpp(true)
             .std("c++17")
             .opt_level(opt_level)
+            // As libtorch itself was built: its headers lay out some classes by it.
+            .define("NDEBUG", None)
             .warnings(false)
             .include(&include)
             .include(include.join("torch/csrc/api/include"));
@@ -29,7 +31,7 @@ fn main() {
     // The shim only calls: optimising it buys nothing and costs compile time.
     cpp(1)
         .files(
-            ["shim", "gradients", "optimizers_fused", "optimizers_foreach"]
+            ["shim", "gradients", "optimizers_fused", "optimizers_foreach", "profiler", "watch"]
                 .map(|name| format!("cpp/{name}.cpp")),
         )
         .compile("fulmen_torch_shim");

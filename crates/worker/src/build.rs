@@ -9,7 +9,7 @@ use fulmen_base::tasks::TaskModel;
 use fulmen_base::trainer::{Deterministic, Optimizers, Trainer};
 use fulmen_base::{
     DataModule, DataSpec, DatasetContext, Error, Model, ModelContext, Progress, Result, SchedulerContext,
-    SchedulerKind, TaskContext, config::RunConfig, weights,
+    SchedulerKind, TaskContext, config::RunConfig, profilers, weights,
 };
 use fulmen_contracts::event::Level;
 use fulmen_contracts::{Command, RunSpec};
@@ -65,19 +65,30 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
             Ok((name.clone(), callback.build(registry, ()).map_err(at(&format!("callbacks.{name}")))?))
         })
         .collect::<Result<_>>()?;
+    let trainer_config = &config.trainer;
+    let wants_loggers = !trainer_config.barebones && trainer_config.fast_dev_run.batches().is_none();
+    let loggers = config.logger.iter().flatten().filter(|_| wants_loggers);
+    let loggers = loggers
+        .filter_map(|(name, logger)| Some((name, logger.as_ref()?)))
+        .map(|(name, logger)| {
+            Ok((name.clone(), logger.build(registry, ()).map_err(at(&format!("logger.{name}")))?))
+        })
+        .collect::<Result<_>>()?;
     let trainer = Trainer {
         config: config.trainer.clone(),
         loader: config.dataloader.clone(),
         scaler: config.trainer.precision.scales_loss().then(|| GradientScaler::new(strategy.device())),
         strategy,
         callbacks,
+        loggers,
         events,
         stop,
         folder: spec.folder.clone(),
         seed: config.seed,
         run_config: spec.config.clone(),
         environment: environment::of_run(device),
-        profiler: None,
+        profiler: config.trainer.profiler.map(|name| profilers::build(name, device.is_cuda())),
+        failure: None,
     };
     trainer.prepare(&model)?;
     let mut run = Run { trainer, model, data, config };

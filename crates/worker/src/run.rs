@@ -9,7 +9,7 @@ use fulmen_base::events::{EventSink, StopSignal};
 use fulmen_base::record::MetricsRecord;
 use fulmen_base::trainer::{Parts, checkpoint_folder};
 use fulmen_base::{Error, Result, Split};
-use fulmen_contracts::event::Outcome;
+use fulmen_contracts::event::{FailureNote, Outcome};
 use fulmen_contracts::{CONTRACT_VERSION, Command, Event, ExitCode, RunSpec};
 use fulmen_registry::registry;
 use fulmen_torch::matmul;
@@ -84,12 +84,13 @@ fn conduct(spec: &RunSpec, events: &EventSink, stop: &StopSignal) -> Outcome {
     events.send(Event::Started { environment: run.trainer.environment.clone() });
     match &spec.command {
         Command::Train => train(&mut run, spec, checkpoint.as_ref()),
-        Command::Validate => outcome(
-            run.trainer.validate(&mut run.model, run.data.as_mut()).map(|_| "validated".to_owned()),
-            stop,
-        ),
+        Command::Validate => {
+            let done = run.trainer.validate(&mut run.model, run.data.as_mut());
+            outcome(done.map(|_| "validated".to_owned()), stop, run.trainer.failure.take())
+        }
         Command::Test => {
-            outcome(run.trainer.test(&mut run.model, run.data.as_mut()).map(|_| "tested".to_owned()), stop)
+            let done = run.trainer.test(&mut run.model, run.data.as_mut());
+            outcome(done.map(|_| "tested".to_owned()), stop, run.trainer.failure.take())
         }
         Command::Predict { input } => predict(&mut run, input),
     }
@@ -121,7 +122,7 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
     };
     let fitted = match run.trainer.fit(parts, checkpoint.filter(|_| spec.resume)) {
         Ok(fitted) => fitted,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(&error, run.trainer.failure.take()),
     };
     if fitted.interrupted {
         let name = std::fs::read_link(checkpoint_folder(&spec.folder).join("last")).ok();
@@ -141,7 +142,7 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
         let values = run.trainer.test(&mut run.model, run.data.as_mut())?;
         run.trainer.record_final(&fitted.state, values)
     })();
-    outcome(tested.map(|()| fitted.reason), &StopSignal::default())
+    outcome(tested.map(|()| fitted.reason), &StopSignal::default(), run.trainer.failure.take())
 }
 
 fn predict(run: &mut Run, input: &Path) -> Outcome {
@@ -156,15 +157,19 @@ fn predict(run: &mut Run, input: &Path) -> Outcome {
     match predicted {
         // A file of the user's that cannot be read is found only here.
         Err(error @ Error::Data { .. }) => bad_input(&error),
-        other => outcome(other.map(|()| "predicted".to_owned()), &run.trainer.stop.clone()),
+        other => outcome(
+            other.map(|()| "predicted".to_owned()),
+            &run.trainer.stop.clone(),
+            run.trainer.failure.take(),
+        ),
     }
 }
 
-fn outcome(done: Result<String>, stop: &StopSignal) -> Outcome {
+fn outcome(done: Result<String>, stop: &StopSignal, report: Option<FailureNote>) -> Outcome {
     match done {
         Ok(_) if stop.is_set() => Outcome::Interrupted { checkpoint: None },
         Ok(reason) => Outcome::Completed { reason },
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, report),
     }
 }
 
@@ -172,10 +177,10 @@ fn bad_input(error: &Error) -> Outcome {
     Outcome::BadInput { message: error.to_string(), key: error.key() }
 }
 
-fn failed(error: &Error) -> Outcome {
+fn failed(error: &Error, report: Option<FailureNote>) -> Outcome {
     match error {
         // Found during the run, and still a matter of what was asked for.
         Error::Config { .. } | Error::Build { .. } | Error::Checkpoint { .. } => bad_input(error),
-        _ => Outcome::Failed { message: error.to_string() },
+        _ => Outcome::Failed { message: error.to_string(), report },
     }
 }

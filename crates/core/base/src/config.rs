@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::callback::CallbackKind;
 use crate::loader::DataLoaderConfig;
+use crate::logger::LoggerKind;
 use crate::optimizer::OptimizerKind;
 use crate::scheduler::SchedulerKind;
 use crate::trainer::TrainerConfig;
@@ -45,6 +46,9 @@ pub struct RunConfig {
     /// What is done beside training, by name; null leaves one out.
     #[serde(default)]
     pub callbacks: BTreeMap<String, Option<Component<CallbackKind>>>,
+    /// Where values go beside the tracking store, by name; null leaves one out.
+    #[serde(default)]
+    pub logger: Option<BTreeMap<String, Option<Component<LoggerKind>>>>,
     /// A safetensors file from which the model starts, matched by name.
     #[serde(default)]
     pub weights: Option<String>,

@@ -101,6 +101,28 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+    /// A loss or a gradient that is not finite, found by `detect_anomaly`.
+    #[error("{stage} step {step}: {message}")]
+    NonFinite {
+        /// Which stage.
+        stage: &'static str,
+        /// Batches of the stage done before.
+        step: u64,
+        /// The layer where it began, by the name of its parameters, where one is known.
+        layer: Option<String>,
+        /// What is not finite and where it began.
+        message: String,
+    },
+    /// The loader gave no batch in the time that it has.
+    #[error("the loader has given no batch for {seconds} s (dataloader.timeout): {samples}")]
+    Stalled {
+        /// The batch that is waited for, within its epoch.
+        batch: u64,
+        /// What it is made of.
+        samples: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
 }
 
 impl Error {

@@ -11,10 +11,12 @@ mod plan;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fulmen_registry::registry;
 use fulmen_torch::tch::Device;
 
+pub(crate) use batches::WaitingFor;
 pub use batches::{Batches, Next, Waiting};
 pub use config::{DataLoaderConfig, PinMemory};
 pub use desk::reading;
@@ -36,6 +38,7 @@ pub struct DataLoader {
     pin_memory: PinMemory,
     rank: Rank,
     finish: Finish,
+    timeout: Option<Duration>,
     seed: u64,
 }
 
@@ -87,6 +90,7 @@ impl DataLoader {
             pin_memory: config.pin_memory,
             rank: Rank::default(),
             finish: Finish::default(),
+            timeout: Some(config.timeout).filter(|seconds| *seconds > 0).map(Duration::from_secs),
             seed,
         }
     }
@@ -129,6 +133,6 @@ impl DataLoader {
     /// and index: an epoch entered in its middle goes on exactly as if it had been read from its beginning.
     pub fn batches(&self, epoch: u64, from: u64, to: u64) -> Batches {
         let plan = Plan::new(self, epoch);
-        Batches::start(plan, from, to.min(self.len()), self.num_workers, self.prefetch)
+        Batches::start(plan, from, to.min(self.len()), self.num_workers, self.prefetch).within(self.timeout)
     }
 }

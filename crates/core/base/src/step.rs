@@ -53,6 +53,8 @@ pub struct StepContext<'a> {
     pub global_step: u64,
     /// Samples of the batch.
     pub(crate) batch_size: i64,
+    /// Whether metrics are to be counted; not where all that costs time beside training is turned off.
+    pub(crate) counts_metrics: bool,
     pub(crate) logged: &'a mut Vec<LoggedValue>,
     pub(crate) manual: Option<&'a mut (dyn ManualOptimization + 'a)>,
 }
@@ -61,14 +63,31 @@ impl<'a> StepContext<'a> {
     /// Of a batch that nothing is learnt from.
     pub(crate) fn evaluation(stage: Stage, batch: &Batch, logged: &'a mut Vec<LoggedValue>) -> Self {
         let (epoch, batch_index, global_step) = (0, 0, 0);
-        Self { stage, epoch, batch_index, global_step, batch_size: batch.size(), logged, manual: None }
+        Self {
+            stage,
+            epoch,
+            batch_index,
+            global_step,
+            batch_size: batch.size(),
+            counts_metrics: true,
+            logged,
+            manual: None,
+        }
     }
 
     /// Records `value` (`[]`, any floating kind) as `<stage>/<name>`: in training as `<stage>/<name>_step` with the step's
     /// other metrics too, and in each stage as its mean over the epoch's samples. Nothing waits for the device.
     pub fn log(&mut self, name: &str, value: &Tensor) {
+        if !self.counts_metrics {
+            return;
+        }
         let value = value.detach();
         self.logged.push(LoggedValue { name: name.to_owned(), value, weight: self.batch_size as f64 });
+    }
+
+    /// Whether metrics of this step are of use to anybody: not in training with `barebones`.
+    pub const fn counts_metrics(&self) -> bool {
+        self.counts_metrics
     }
 
     /// What a model with manual optimisation works with: its optimizers, and the backward pass.

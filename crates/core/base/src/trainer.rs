@@ -3,6 +3,7 @@
 //! Reads top to bottom as training happens: [`Trainer::fit`] in `trainer/fit.rs`, validation, test and prediction in
 //! `trainer/evaluate.rs`, the arguments in `trainer/config.rs`.
 
+mod anomaly;
 mod batch;
 mod checkpointing;
 mod clipping;
@@ -10,10 +11,12 @@ mod config;
 mod evaluate;
 mod fit;
 mod limit;
+mod logging;
 mod optimization;
 mod pace;
 mod profile;
 mod session;
+mod stall;
 mod state;
 mod time_limit;
 
@@ -24,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fulmen_contracts::event::Values;
+use fulmen_contracts::event::{FailureNote, Values};
 use fulmen_contracts::{Axis, Event, Stage};
 use fulmen_strategies::{GradientScaler, Strategy};
 use fulmen_torch::layout;
@@ -48,7 +51,7 @@ use crate::loader::{DataLoader, DataLoaderConfig};
 use crate::model::{Model, named};
 use crate::step::StepContext;
 use crate::weights::{self, LoadReport};
-use crate::{Batch, DataModule, Error, Result, Split};
+use crate::{Batch, DataModule, Error, Logger, Result, Split};
 
 /// Drives a model over a data module.
 #[derive(Debug)]
@@ -61,6 +64,8 @@ pub struct Trainer {
     pub strategy: Box<dyn Strategy>,
     /// By their names in the config, in the order in which their hooks are called.
     pub callbacks: Vec<(String, Box<dyn Callback>)>,
+    /// By their names in the config: where values go beside the tracking store.
+    pub loggers: Vec<(String, Box<dyn Logger>)>,
     /// Where events go.
     pub events: EventSink,
     /// Asks the run to end at the next step.
@@ -77,6 +82,8 @@ pub struct Trainer {
     pub profiler: Option<Box<dyn Profiler>>,
     /// Where the precision scales the loss.
     pub scaler: Option<GradientScaler>,
+    /// The report of a failure, once there is one.
+    pub failure: Option<FailureNote>,
 }
 
 impl Trainer {
@@ -215,19 +222,6 @@ impl Trainer {
 
     fn stage_finished(&self, stage: Stage, epoch: u64, batches: u64, seconds: f64, values: &Values) {
         self.events.send(Event::StageFinished { stage, epoch, batches, seconds, values: values.clone() });
-    }
-
-    /// Sends values on that were measured after training, at the step where it ended.
-    ///
-    /// # Errors
-    /// When the run's record cannot be written.
-    pub fn record_final(&self, state: &TrainerState, values: Values) -> Result<()> {
-        self.events.send_metrics(metrics_event(Axis::Epoch, state.epoch, state.global_step, values))
-    }
-
-    /// Sends values to whoever records them.
-    fn log_metrics(&mut self, metrics: Event) -> Result<()> {
-        self.events.send_metrics(metrics)
     }
 
     /// Where checkpoints are kept.

@@ -181,6 +181,11 @@ pub enum Event {
         /// Bytes in all, where the server says so.
         total: Option<u64>,
     },
+    /// Where the time of training went.
+    Profile {
+        /// What was measured.
+        profile: Profile,
+    },
     /// One prediction.
     Prediction {
         /// As it is printed.
@@ -236,7 +241,62 @@ pub enum Outcome {
     Failed {
         /// One clear message.
         message: String,
+        /// What is known about it, where a report was written.
+        #[serde(default)]
+        report: Option<FailureNote>,
     },
+}
+
+/// A failure report in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureNote {
+    /// The report's file, relative to the run's folder.
+    pub path: String,
+    /// What to do about it, in a few lines.
+    pub advice: Vec<String>,
+}
+
+/// Where the time of training went.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// From the beginning of training to its end.
+    pub wall_seconds: f64,
+    /// Training batches within it.
+    pub batches: u64,
+    /// Parts of it that do not overlap, `rest` among them: their sum is the whole.
+    pub phases: Vec<Timed>,
+    /// Hooks and phases by name, the longest first; what is within another counts in both.
+    pub actions: Vec<Timed>,
+    /// Operators, those with the most time of their own first; none where they were not recorded.
+    pub operators: Vec<OperatorTime>,
+    /// Files with all of it, relative to the run's folder.
+    pub files: Vec<String>,
+}
+
+/// How often something was done, and how long it took in all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timed {
+    /// What.
+    pub name: String,
+    /// How often.
+    pub calls: u64,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+/// What an operator took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperatorTime {
+    /// `aten::addmm`.
+    pub name: String,
+    /// How often.
+    pub calls: u64,
+    /// Seconds on the CPU without the operators that it called.
+    pub self_cpu_seconds: f64,
+    /// Seconds on the CPU in all.
+    pub cpu_seconds: f64,
+    /// Seconds of a device's kernel of this name.
+    pub device_seconds: f64,
 }
 
 #[cfg(test)]

@@ -1,5 +1,3 @@
-#include "shim.h"
-
 #include "guard.h"
 
 #include <ATen/ATen.h>

@@ -19,6 +19,10 @@ pub type TensorHandle = *mut c_void;
 /// A guard of libtorch's for this thread.
 pub type GuardHandle = *mut c_void;
 
+mod diagnostics;
+
+pub use diagnostics::*;
+
 // SAFETY: the signatures are those of cpp/shim.h. Each returns 0, or 1 with the reason in `ft_last_error`.
 unsafe extern "C" {
     /// The reason of this thread's last failure; valid until its next call.

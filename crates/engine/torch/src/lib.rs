@@ -13,7 +13,10 @@ pub mod inference;
 pub mod layout;
 pub mod lstm;
 pub mod matmul;
+pub mod memory;
 pub mod optimizers;
+pub mod profiler;
+pub mod watch;
 
 use std::ffi::{CStr, c_int};
 

@@ -102,6 +102,9 @@ pub(crate) struct TrainArguments {
     /// Print how the configuration came to be and stop
     #[arg(long, short, value_name = "WHAT")]
     pub(crate) info: Option<InfoPart>,
+    /// Measure where a step's time goes and print it at the end (trainer.profiler=simple)
+    #[arg(long)]
+    pub(crate) profile: bool,
     /// Write events as JSON lines, the result last
     #[arg(long)]
     pub(crate) json: bool,

@@ -17,6 +17,8 @@ pub struct Batches {
     plan: Arc<Plan>,
     next: u64,
     end: u64,
+    /// How long a batch is waited for; none: for ever.
+    timeout: Option<Duration>,
     /// One a thread, that of the next batch first: batch `i` comes from thread `i mod threads`, so that order never depends on speed.
     readers: VecDeque<Reader>,
 }
@@ -27,6 +29,9 @@ struct Reader {
     ahead: Receiver<Result<Batch>>,
     desk: Desk,
 }
+
+/// Says what a batch is made of, by its number in the epoch: for a report on a loader that stands still.
+pub(crate) type WaitingFor = Arc<dyn Fn(u64) -> String + Send + Sync>;
 
 /// What [`Batches::next_timeout`] found.
 #[derive(Debug)]
@@ -81,7 +86,22 @@ impl Batches {
             });
             Reader { ahead, desk }
         });
-        Self { readers: readers.collect(), plan, next: from, end }
+        Self { readers: readers.collect(), plan, next: from, end, timeout: None }
+    }
+
+    /// Fails where a batch takes longer than `timeout`.
+    pub(super) fn within(self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Says, on another thread, what a batch from here on is made of and at which sample its thread is.
+    pub(crate) fn watcher(&self) -> WaitingFor {
+        let desks: Vec<Desk> = self.readers.iter().map(|reader| reader.desk.clone()).collect();
+        let (plan, first) = (self.plan.clone(), self.next);
+        Arc::new(move |batch| {
+            let thread = batch.saturating_sub(first) as usize % desks.len().max(1);
+            plan.waiting(batch, desks.get(thread).and_then(Desk::sample)).to_string()
+        })
     }
 
     /// The next batch if it comes within `timeout`; else what is being waited for, and another call goes on waiting. Without threads
@@ -111,6 +131,11 @@ impl Batches {
         batch
     }
 
+    fn stalled(&self, timeout: Duration) -> Error {
+        let waiting = self.waiting_for();
+        Error::Stalled { batch: waiting.batch, samples: waiting.to_string(), seconds: timeout.as_secs() }
+    }
+
     fn deserted(&self) -> Error {
         let Waiting { batch, samples, .. } = self.waiting_for();
         let message =
@@ -128,7 +153,15 @@ impl Iterator for Batches {
             return None;
         }
         let batch = match self.readers.front() {
-            Some(reader) => reader.ahead.recv().unwrap_or_else(|_| Err(self.deserted())),
+            Some(reader) => match self.timeout {
+                None => reader.ahead.recv().unwrap_or_else(|_| Err(self.deserted())),
+                Some(timeout) => reader.ahead.recv_timeout(timeout).unwrap_or_else(|error| {
+                    Err(match error {
+                        RecvTimeoutError::Disconnected => self.deserted(),
+                        RecvTimeoutError::Timeout => self.stalled(timeout),
+                    })
+                }),
+            },
             None => self.plan.batch(self.next),
         };
         Some(self.arrived(batch))

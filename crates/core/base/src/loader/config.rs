@@ -35,6 +35,13 @@ pub struct DataLoaderConfig {
     /// Whether a last training batch of fewer samples is left out.
     #[serde(default)]
     pub drop_last: bool,
+    /// Seconds without a batch after which the run fails; 0 waits for ever. Needs `num_workers`.
+    #[serde(default)]
+    pub timeout: u64,
+    /// Seconds without a batch after which a warning says what is waited for; null is silent.
+    #[serde(default = "default_stall_warning")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub stall_warning: Option<f64>,
     /// Whether batches are put into page-locked memory, from which a copy to a CUDA device need not be waited for: `auto` where the
     /// model is on such a device. Without one it changes nothing.
     #[serde(default)]
@@ -65,6 +72,11 @@ impl Default for PinMemory {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's type")]
+const fn default_stall_warning() -> Option<f64> {
+    Some(60.0)
+}
+
 fn default_batch_size() -> NonZeroUsize {
     NonZeroUsize::MIN.saturating_add(63)
 }
@@ -87,6 +99,8 @@ impl Default for DataLoaderConfig {
             shuffle: true,
             sampler: None,
             drop_last: false,
+            timeout: 0,
+            stall_warning: default_stall_warning(),
             pin_memory: PinMemory::default(),
         }
     }

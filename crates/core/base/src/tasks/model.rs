@@ -118,7 +118,9 @@ impl Model for TaskModel {
 
     fn training_step(&mut self, batch: &Batch, context: &mut StepContext<'_>) -> Result<StepOutput> {
         let output = self.task.training_step(self.network.as_ref(), batch, context)?;
-        self.count(Stage::Train, &output, batch)?;
+        if context.counts_metrics() {
+            self.count(Stage::Train, &output, batch)?;
+        }
         Ok(output)
     }
 

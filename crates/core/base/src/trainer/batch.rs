@@ -10,6 +10,7 @@ use super::optimization::{DEFAULT_OPTIMIZER, ManualOptimization};
 use super::profile::Action;
 use super::session::{Seen, Session, guarded};
 use crate::model::Model;
+use crate::report::Phase;
 use crate::scheduler::Interval;
 use crate::step::{StepContext, StepOutput};
 use crate::{Batch, Error, Hook, Result};
@@ -27,11 +28,22 @@ impl Session<'_> {
             Address::root(self.trainer.seed).named("step").at(self.state.epoch).at(self.state.batch);
         tch::manual_seed(address.seed() as i64);
         self.state.stepped = false;
+        self.memory.begin_step();
+        if let Some(anomaly) = &self.anomaly {
+            anomaly.begin()?;
+        }
         let outputs = self.training_step(model, batch)?;
+        self.memory.read(Phase::Forward);
+        if let (Some(anomaly), Some(loss)) = (&self.anomaly, &outputs.loss) {
+            anomaly.check_loss(self.state.batch, loss)?;
+        }
         if model.automatic_optimization()
             && let Some(loss) = &outputs.loss
         {
             self.optimize(model, loss, closes)?;
+        }
+        if let Some(anomaly) = &self.anomaly {
+            anomaly.end()?;
         }
         Ok(outputs)
     }
@@ -41,8 +53,10 @@ impl Session<'_> {
         let (stage, number) = (Stage::Train, self.state.batch);
         let record = self.will_log();
         let manual = !model.automatic_optimization();
+        let counts_metrics = !self.trainer.config.barebones;
         let mut logged = Vec::new();
-        let clock = self.trainer.clock();
+        // Manual optimisation has its backward pass and steps within it.
+        let clock = self.trainer.enter();
         let (epoch, global_step) = (self.state.epoch, self.state.global_step);
         let stepped = guarded(|| {
             let mut context = StepContext {
@@ -51,12 +65,13 @@ impl Session<'_> {
                 batch_index: number,
                 global_step,
                 batch_size: batch.size(),
+                counts_metrics,
                 logged: &mut logged,
                 manual: manual.then_some(self as &mut dyn ManualOptimization),
             };
             precision.run(device, || model.training_step(batch, &mut context))?
         });
-        self.trainer.profile(Action::Forward, clock);
+        self.trainer.leave(Action::Forward, clock);
         let outputs = stepped.map_err(|error| in_step(stage, number, error))?;
         self.count_logged(logged, record)?;
         Ok(outputs)
@@ -78,9 +93,10 @@ impl Session<'_> {
             .as_ref()
             .map_or(Ok(scaled.shallow_clone()), |scaler| scaler.scale(&scaled))?;
         let strategy = self.trainer.strategy.as_mut();
-        guarded(|| model.backward(&scaled, strategy))
-            .map_err(|error| in_step(Stage::Train, self.state.batch, error))?;
+        let propagated = guarded(|| model.backward(&scaled, strategy));
+        propagated.map_err(|error| self.backward_error(error))?;
         self.trainer.profile(Action::Backward, clock);
+        self.memory.read(Phase::Backward);
         self.hook(model, Hook::AfterBackward, seen)?;
         self.state.window += 1;
         if !(closes || self.state.window >= window) {
@@ -100,7 +116,17 @@ impl Session<'_> {
         }
         self.optimizers.schedule(model, Interval::Step, self.state.epoch)?;
         self.trainer.profile(Action::Optimizer, clock);
+        self.memory.read(Phase::Optimizer);
         Ok(())
+    }
+
+    /// What went wrong in the backward pass, with the layer where a gradient was first not finite.
+    fn backward_error(&self, error: Error) -> Error {
+        let step = self.state.batch;
+        match &self.anomaly {
+            Some(anomaly) => anomaly.of_backward(step, in_step(Stage::Train, step, error)),
+            None => in_step(Stage::Train, step, error),
+        }
     }
 
     /// The optimizer's own step, unless the precision's loss scale made gradients that are not finite.
@@ -150,7 +176,9 @@ impl Session<'_> {
             return Ok(());
         }
         if let Some(loss) = loss {
-            values.insert("train/loss_step".to_owned(), loss.f_double_value(&[])?);
+            let value = loss.f_double_value(&[])?;
+            self.look_at_loss(value);
+            values.insert("train/loss_step".to_owned(), value);
         }
         self.record(Axis::Step, values)
     }
@@ -161,7 +189,11 @@ impl ManualOptimization for Session<'_> {
         self.callbacks(Hook::BeforeBackward, Seen::default())?;
         let scaled =
             self.trainer.scaler.as_ref().map_or(Ok(loss.shallow_clone()), |scaler| scaler.scale(loss))?;
-        self.trainer.strategy.backward(&scaled)?;
+        let clock = self.trainer.clock();
+        let propagated = self.trainer.strategy.backward(&scaled);
+        propagated.map_err(|error| self.backward_error(error.into()))?;
+        self.trainer.profile(Action::Backward, clock);
+        self.memory.read(Phase::Backward);
         self.callbacks(Hook::AfterBackward, Seen::default())
     }
 
@@ -170,7 +202,10 @@ impl ManualOptimization for Session<'_> {
         self.unscale(&params)?;
         self.callbacks(Hook::BeforeOptimizerStep, Seen::default())?;
         self.state.stepped = true;
-        self.step(optimizer, |optimizer| optimizer.step())
+        let clock = self.trainer.clock();
+        self.step(optimizer, |optimizer| optimizer.step())?;
+        self.trainer.profile(Action::Optimizer, clock);
+        Ok(())
     }
 
     fn zero_grad(&mut self, optimizer: &str) -> Result<()> {

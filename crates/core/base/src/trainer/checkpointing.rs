@@ -34,6 +34,8 @@ impl Session<'_> {
             return Ok(());
         }
         let clock = self.trainer.clock();
+        // What a checkpoint has seen is in the loggers' files before it is.
+        self.trainer.save_loggers();
         request.replaces.push(INTERRUPTED.to_owned());
         let live = self.live_tensors(model)?;
         let state = self.saved_state(model, data)?;

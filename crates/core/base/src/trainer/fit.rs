@@ -2,23 +2,25 @@
 
 use std::fmt;
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fulmen_contracts::event::{Level, Values};
 use fulmen_contracts::{Axis, Event, Stage};
 use fulmen_torch::gradients;
 use fulmen_torch::tch::Tensor;
 
+use super::anomaly::Anomaly;
 use super::limit::ValCheckInterval;
 use super::pace::Pace;
 use super::profile::Action;
 use super::session::{Seen, Session};
+use super::stall::StallWatch;
 use super::state::TrainerState;
 use super::{Optimizers, Trainer};
 use crate::callback::{CheckpointRequest, StageProgress};
 use crate::checkpoint::Checkpoint;
 use crate::loader::DataLoader;
-use crate::model::Model;
+use crate::model::{Model, named};
 use crate::scheduler::{Interval, SchedulerContext};
 use crate::{Batch, DataModule, Error, Hook, Result, Split};
 
@@ -60,6 +62,7 @@ struct Fit<'t, 'p> {
     params: Vec<Tensor>,
     train: DataLoader,
     validation: Option<DataLoader>,
+    stall: StallWatch,
     batches: u64,
     /// `[] f32`, of the batch that was just done.
     last_loss: Option<Tensor>,
@@ -99,7 +102,9 @@ impl Trainer {
             }
         }
         let validation = self.eval_loader(data, Split::Validation);
+        let limit = self.loader.stall_warning.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64);
         let mut fit = Fit {
+            stall: StallWatch::start(limit, self.events.clone()),
             session: Session::new(self, model, Stage::Train),
             model,
             data,
@@ -120,6 +125,8 @@ impl Trainer {
             fit.session.finish_saving();
         }
         let torn = fit.session.teardown(fit.model, fit.data);
+        fit.session.trainer.save_loggers();
+        fit.session.trainer.tell_profile();
         let ending = done.and_then(|ending| torn.map(|()| ending))?;
         Ok(FitOutcome { interrupted: ending.interrupted, reason: ending.reason, state: fit.session.state })
     }
@@ -133,6 +140,12 @@ impl Trainer {
     }
 
     fn training_batches(&self, train: &DataLoader) -> Result<u64> {
+        if self.loader.timeout > 0 && self.loader.num_workers == 0 {
+            return Err(Error::config(
+                "dataloader.timeout",
+                "a batch that training itself reads cannot be given up: set dataloader.num_workers=1 or more, or timeout=0",
+            ));
+        }
         let available = train.len();
         let batches = self.config.batches(Stage::Train, available);
         if batches == 0 {
@@ -171,6 +184,9 @@ impl Trainer {
 
 impl Fit<'_, '_> {
     fn run(&mut self, configure: ConfigureOptimizers<'_>, resume: Option<&Checkpoint>) -> Result<Ending> {
+        if let Some(profiler) = &mut self.session.trainer.profiler {
+            profiler.start()?;
+        }
         self.hook(Hook::Setup)?;
         self.model.configure_model()?;
         let saved = match resume {
@@ -202,6 +218,11 @@ impl Fit<'_, '_> {
         let epochs_done = session.state.epoch + u64::from(session.state.epoch_done);
         session.optimizers.start_schedules(epochs_done);
         session.learning_rate = session.optimizers.learning_rate();
+        session.memory.begin();
+        if session.trainer.config.detect_anomaly {
+            session.anomaly = Some(Anomaly::start(&named(self.model.variables()))?);
+        }
+        session.trainer.start_loggers(resume.map(|_| session.state.global_step));
         self.hook(Hook::FitStart)?;
         if resume.is_none() {
             gradients::clear(&self.params)?;
@@ -300,14 +321,21 @@ impl Fit<'_, '_> {
         }
         self.touch_clock();
         self.hook(Hook::TrainEpochEnd)?;
+        self.session.trainer.save_loggers();
         self.check_limits();
         Ok(())
     }
 
     fn batches_from(&mut self, from: u64, pace: &mut Pace) -> Result<()> {
         let (epoch, batches) = (self.session.state.epoch, self.batches);
-        let mut waiting = self.session.trainer.clock();
-        for batch in self.train.batches(epoch, from, batches) {
+        let mut loader = self.train.batches(epoch, from, batches);
+        self.stall.follow(loader.watcher());
+        loop {
+            let waiting = self.session.trainer.clock();
+            self.stall.waiting(self.session.state.batch);
+            let next = loader.next();
+            self.stall.arrived();
+            let Some(batch) = next else { break };
             self.session.trainer.profile(Action::Data, waiting);
             if !self.train_batch(batch?)? {
                 self.session.state.epoch_done = true;
@@ -324,7 +352,6 @@ impl Fit<'_, '_> {
             if self.ending.is_some() && !last {
                 break;
             }
-            waiting = self.session.trainer.clock();
         }
         Ok(())
     }
@@ -355,6 +382,9 @@ impl Fit<'_, '_> {
             // Spent: freed now rather than at the next window, so that the next forward pass has the room.
             gradients::clear(&self.params)?;
         }
+        if let Some(profiler) = &mut self.session.trainer.profiler {
+            profiler.step()?;
+        }
         if self.session.trainer.stop.is_set() {
             self.end(true, ASKED_TO_STOP.to_owned());
         }
@@ -367,7 +397,9 @@ impl Fit<'_, '_> {
         }
         let mut values = self.model.running_metrics(Stage::Train)?;
         if let Some(loss) = &self.last_loss {
-            values.insert("loss".to_owned(), loss.f_double_value(&[])?);
+            let value = loss.f_double_value(&[])?;
+            self.session.look_at_loss(value);
+            values.insert("loss".to_owned(), value);
         }
         let (stage, TrainerState { epoch, batch, .. }) = (Stage::Train, self.session.state);
         self.session.trainer.tell_progress(&StageProgress {
@@ -414,9 +446,9 @@ impl Fit<'_, '_> {
         if self.session.state.window == 0 {
             self.hook(Hook::ValidationModelZeroGrad)?;
         }
-        let clock = self.session.trainer.clock();
+        let clock = self.session.trainer.enter();
         self.session.evaluate(self.model, self.data, &loader, Stage::Validate)?;
-        self.session.trainer.profile(Action::Validation, clock);
+        self.session.trainer.leave(Action::Validation, clock);
         if self.session.state.validated {
             let Session { optimizers, metrics, .. } = &mut self.session;
             optimizers.observe(|name| metrics.get(name).copied());
@@ -429,7 +461,9 @@ impl Fit<'_, '_> {
         let Some(loader) = self.validation.clone() else { return Ok(()) };
         if self.session.trainer.config.batches(Stage::SanityCheck, loader.len()) > 0 {
             self.hook(Hook::SanityCheckStart)?;
+            let clock = self.session.trainer.enter();
             self.session.evaluate(self.model, self.data, &loader, Stage::SanityCheck)?;
+            self.session.trainer.leave(Action::Validation, clock);
             self.carry_out()?;
             self.hook(Hook::SanityCheckEnd)?;
         }

@@ -10,12 +10,14 @@ use fulmen_contracts::{Axis, Stage};
 use fulmen_torch::tch::{Kind, Tensor};
 use serde_json::Value;
 
+use super::anomaly::Anomaly;
 use super::profile::Action;
 use super::{Optimizers, Trainer, TrainerState, metrics_event};
 use crate::callback::{HookContext, Requests};
 use crate::checkpoint::Saver;
 use crate::metrics::Mean;
 use crate::model::{Model, named};
+use crate::report::{self, MemoryByPhase, Situation};
 use crate::step::{LoggedValue, StepOutput};
 use crate::{Batch, DataModule, Error, Hook, Result};
 
@@ -39,6 +41,11 @@ pub(super) struct Session<'t> {
     pub(super) logged_by_step: Values,
     /// Brings checkpoints to the disk beside training.
     pub(super) saver: Saver,
+    /// Follows operators, with `detect_anomaly`.
+    pub(super) anomaly: Option<Anomaly>,
+    pub(super) memory: MemoryByPhase,
+    /// Whether a loss that is not finite has been told of.
+    told_of_loss: bool,
 }
 
 /// What a hook is shown beside the run's state.
@@ -68,6 +75,9 @@ impl<'t> Session<'t> {
             logged: Vec::new(),
             logged_by_step: Values::new(),
             saver: Saver::default(),
+            anomaly: None,
+            memory: MemoryByPhase::new(trainer.strategy.device()),
+            told_of_loss: false,
             trainer,
         }
     }
@@ -128,7 +138,7 @@ impl<'t> Session<'t> {
             Axis::Sample => samples,
         };
         self.metrics.extend(values.iter().map(|(name, value)| (name.clone(), *value)));
-        self.trainer.log_metrics(metrics_event(axis, at, global_step, values))
+        self.trainer.log_metrics(epoch, metrics_event(axis, at, global_step, values))
     }
 
     /// Brings a batch to where the model is, in the run's number format.
@@ -177,6 +187,34 @@ impl<'t> Session<'t> {
             self.trainer.events.log(Level::Error, further.to_string());
         }
         data.on_exception(error);
+        if report::is_worth_one(error) {
+            let situation = Situation {
+                stage: self.stage,
+                state: &self.state,
+                batch: self.batch_index,
+                metrics: &self.metrics,
+                memory: &self.memory,
+                learning_rate: self.learning_rate,
+            };
+            match report::write(self.trainer, situation, error) {
+                Ok(note) => self.trainer.failure = Some(note),
+                Err(further) => {
+                    self.trainer.events.log(Level::Error, format!("no report was written: {further}"))
+                }
+            }
+        }
+    }
+
+    /// Tells once of a loss that is not finite; for places where its value is known anyway.
+    pub(super) fn look_at_loss(&mut self, value: f64) {
+        if !value.is_finite() && !self.told_of_loss {
+            self.told_of_loss = true;
+            let step = self.state.global_step;
+            self.trainer.events.log(
+                Level::Warning,
+                format!("the loss is {value} at step {step}; trainer.detect_anomaly=true ends the run with the first layer that made it"),
+            );
+        }
     }
 
     /// The last hooks of a stage, also where it failed.
@@ -192,10 +230,25 @@ impl Trainer {
         self.profiler.as_ref().map(|_| Instant::now())
     }
 
+    /// As [`Self::clock`], for an action that others are part of; [`Self::leave`] ends it.
+    pub(super) fn enter(&mut self) -> Option<Instant> {
+        self.profiler.as_mut().map(|profiler| {
+            profiler.enter();
+            Instant::now()
+        })
+    }
+
+    /// Ends what [`Self::enter`] began.
+    pub(super) fn leave(&mut self, action: Action<'_>, clock: Option<Instant>) {
+        if let (Some(profiler), Some(began)) = (&mut self.profiler, clock) {
+            profiler.leave(action, began.elapsed());
+        }
+    }
+
     /// Tells the profiler that `action` took the time since `clock`.
     pub(super) fn profile(&mut self, action: Action<'_>, clock: Option<Instant>) {
         if let (Some(profiler), Some(began)) = (&mut self.profiler, clock) {
-            profiler.record(action, began, Instant::now());
+            profiler.record(action, began.elapsed());
         }
     }
 }

@@ -417,6 +417,7 @@ pub fn trainer_telling(config: TrainerConfig, folder: &Path, events: EventSink) 
         loader,
         strategy: Box::new(SingleDevice(Device::Cpu)),
         callbacks: Vec::new(),
+        loggers: Vec::new(),
         events,
         stop: StopSignal::default(),
         folder: folder.to_path_buf(),
@@ -425,5 +426,6 @@ pub fn trainer_telling(config: TrainerConfig, folder: &Path, events: EventSink) 
         environment: BTreeMap::new(),
         profiler: None,
         scaler: None,
+        failure: None,
     }
 }

@@ -140,7 +140,7 @@ impl OfRun {
                 let key = key.as_deref().unwrap_or_default();
                 Err(Problems(vec![ConfigProblem::placed(&self.composed.resolved, key, message)]).into())
             }
-            Ended::Said(Outcome::Failed { message }) => {
+            Ended::Said(Outcome::Failed { message, .. }) => {
                 tell(format!("{}: {message}", styled(RED, "failed")));
                 Ok(ExitCode::Failure)
             }

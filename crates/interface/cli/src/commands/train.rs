@@ -20,7 +20,11 @@ use crate::{embedded, special};
 
 /// Trains what the command line describes.
 pub(crate) fn run(arguments: TrainArguments) -> Result<ExitCode, CliError> {
-    let TrainArguments { source, multirun, cfg, package, resolve, info, json, mut overrides } = arguments;
+    let TrainArguments { source, multirun, cfg, package, resolve, info, profile, json, mut overrides } =
+        arguments;
+    if profile && !overrides.iter().any(|text| text.contains("trainer.profiler=")) {
+        overrides.push("trainer.profiler=simple".to_owned());
+    }
     let source = embedded::source(&source)?;
     let resumed = special::take(&mut overrides, "resume");
     if cfg.is_some() || info.is_some() {
@@ -199,8 +203,19 @@ impl Watch {
                 tell(format!("{}{saved}", styled(YELLOW, "stopped")));
                 tell(format!("go on with  {}", styled(CYAN, format!("fulmen train resume={id}"))));
             }
-            Ended::Said(Outcome::Failed { message } | Outcome::BadInput { message, .. }) => {
+            Ended::Said(outcome @ (Outcome::Failed { message, .. } | Outcome::BadInput { message, .. })) => {
                 tell(format!("{}: {message}", styled(RED, "the run failed")));
+                if let Outcome::Failed { report: Some(note), .. } = outcome {
+                    for line in &note.advice {
+                        tell(format!("  {} {line}", styled(CYAN, "·")));
+                    }
+                    if let Some(folder) = &report.folder {
+                        tell(format!(
+                            "all that is known of it: {}",
+                            shorter(&folder.artifacts().join(&note.path))
+                        ));
+                    }
+                }
                 tell(format!("its record is kept: {}", styled(CYAN, format!("fulmen runs show {id}"))));
             }
             Ended::Crashed { message, log } => {

@@ -65,6 +65,11 @@ impl Progress {
                 self.finish(*stage, *epoch, *batches, *seconds, values)
             }
             Event::Checkpoint { .. } => {}
+            Event::Profile { profile } => {
+                self.tell_epoch(&Values::new());
+                self.clear();
+                tell(super::profile::text(profile));
+            }
             Event::Download { name, received, total } => self.download(name, *received, *total),
             Event::Log { level, message } => {
                 let word = match level {

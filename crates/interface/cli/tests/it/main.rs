@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod commands;
+mod diagnosis;
 mod disks;
 mod first_look;
 mod harness;
