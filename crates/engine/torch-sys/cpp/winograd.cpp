@@ -1,6 +1,6 @@
 // Convolution by 3×3 kernels of stride 1 and padding 1 with Winograd's F(2×2, 3×3) (Lavin and Gray 2016, arXiv:1509.09308), forward
 // and both gradients, in f32 and NHWC. Four outputs cost 16 multiplications in place of 36; the transforms before and behind
-// only add and halve, so the result is as exact as the direct sum. oneDNN's own convolutions already run at the speed of the
+// only add and halve, so little is lost to rounding (bench/NOTES.md). oneDNN's own convolutions already run at the speed of the
 // multipliers: only fewer multiplications make it faster.
 //
 // A tile is 2×2 outputs and the 4×4 inputs that they see. Of a chunk of tiles, each of the 16 values goes to a plane of its own,

@@ -7,7 +7,8 @@ use tch::Tensor;
 /// The convolution of `input [B, I, H, W]` by `weight [O, I, 3, 3]` with stride 1, padding 1 and no bias: `[B, O, H, W]`.
 ///
 /// In f32 on a CPU with AVX-512, both NHWC and of at least 32 channels, a multiple of 16: Winograd's F(2×2, 3×3) (Lavin and Gray
-/// 2016, arXiv:1509.09308), one and a half times as fast as libtorch's, and as exact. Otherwise, and under autocast, libtorch's.
+/// 2016, arXiv:1509.09308), one and a half times as fast as libtorch's; the error of the
+/// weight's gradient may be three times as large (below 1e-6 of its largest value). Otherwise, and under autocast, libtorch's.
 ///
 /// # Errors
 /// When shapes do not fit each other.
