@@ -23,6 +23,8 @@ fn main() {
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
+        .file("cpp/flops.cpp")
+        .file("cpp/memory.cpp")
         .file("cpp/shim.cpp")
         .compile("fulmen_torch_shim");
     println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());

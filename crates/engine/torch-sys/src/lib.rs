@@ -2,7 +2,13 @@
 
 #![expect(unsafe_code, reason = "this crate is the boundary to C++")]
 
+mod flops;
+mod memory;
+
 use std::ffi::{c_char, c_double, c_int, c_void};
+
+pub use flops::{ft_flops_begin, ft_flops_end, ft_flops_total, ft_flops_use, ft_flops_uses};
+pub use memory::ft_memory_stats;
 
 /// An `at::Tensor*`, as `tch` hands it out.
 pub type TensorHandle = *mut c_void;

@@ -6,9 +6,11 @@
 
 pub mod autocast;
 pub mod environment;
+pub mod flops;
 pub mod gradients;
 pub mod inference;
 pub mod layout;
+pub mod memory;
 pub mod optimizers;
 
 use std::ffi::{CStr, c_int};

@@ -33,6 +33,11 @@ impl Mean {
         self.sum.as_ref().map(|sum| (sum.double_value(&[]), self.weight))
     }
 
+    /// The same, apart from this one.
+    pub(crate) fn copied(&self) -> Self {
+        Self { sum: self.sum.as_ref().map(Tensor::copy), weight: self.weight }
+    }
+
     /// A mean that counts on from [`Self::parts`].
     pub(crate) fn of_parts(sum: f64, weight: f64) -> Self {
         Self { sum: Some(Tensor::from(sum)), weight }

@@ -28,8 +28,12 @@ impl Session<'_> {
         }
         let clock = self.trainer.clock();
         let folder = self.trainer.checkpoint_folder();
+        let mut weights = named(model.variables());
+        for (_, callback) in &self.trainer.callbacks {
+            callback.on_save_checkpoint(&mut weights);
+        }
         let tensors = Tensors {
-            model: named(model.variables()),
+            model: weights,
             optimizer: self.optimizers.state_dict(),
             // Gradients are only kept where a window is open: after a step they are spent.
             gradients: if self.state.window > 0 { self.open_gradients() } else { Vec::new() },
@@ -43,6 +47,11 @@ impl Session<'_> {
                     tensors.map(move |(tensor, value)| (format!("{name}/{tensor}"), value))
                 })
                 .collect(),
+        };
+        let tensors = if request.weights_only {
+            Tensors { model: tensors.model, ..Tensors::default() }
+        } else {
+            tensors
         };
         let state = SavedState {
             trainer: self.state.clone(),
@@ -124,6 +133,7 @@ impl Session<'_> {
             if !own.is_empty() {
                 callback.load_state_tensors(own)?;
             }
+            callback.on_load_checkpoint(&self.variables)?;
         }
         self.compare_environment(&saved);
         Ok(saved)

@@ -11,6 +11,7 @@ use fulmen_torch::tch::{Kind, Tensor};
 use serde_json::Value;
 
 use super::profile::Action;
+use super::rewind::Rewind;
 use super::{Optimizers, Trainer, TrainerState, metrics_event};
 use crate::callback::{HookContext, Requests};
 use crate::metrics::Mean;
@@ -34,6 +35,8 @@ pub(super) struct Session<'t> {
     pub(super) requests: Requests,
     /// What the steps of the current pass have logged: the mean of each.
     pub(super) logged: Vec<(String, Mean)>,
+    /// How to undo a batch that fails, where a callback saves a checkpoint then.
+    pub(super) rewind: Option<Rewind>,
 }
 
 /// What a hook is shown beside the run's state.
@@ -61,6 +64,7 @@ impl<'t> Session<'t> {
             batches: 0,
             requests: Requests::default(),
             logged: Vec::new(),
+            rewind: None,
             trainer,
         }
     }
@@ -88,7 +92,7 @@ impl<'t> Session<'t> {
         called
     }
 
-    fn context<'a>(&'a mut self, seen: Seen<'a>) -> HookContext<'a> {
+    pub(super) fn context<'a>(&'a mut self, seen: Seen<'a>) -> HookContext<'a> {
         HookContext {
             stage: self.stage,
             state: &self.state,
@@ -104,6 +108,7 @@ impl<'t> Session<'t> {
             error: seen.error,
             learning_rate: self.learning_rate,
             folder: &self.trainer.folder,
+            device: self.trainer.strategy.device(),
             events: &self.trainer.events,
             requests: &mut self.requests,
         }
