@@ -35,11 +35,18 @@ fn operations_are_those_that_torch_counts() {
     };
     let randn = |sizes: &[i64]| Tensor::randn(sizes, (Kind::Float, Device::Cpu));
     let flat = DataSpec { schema: schema! { image: f32["B", 1, 28, 28], label: i64["B"] }, ..image.clone() };
-    let text = DataSpec { schema: schema! { tokens: i64["B", 128] }, num_classes: Some(256), class_names: None };
+    let text =
+        DataSpec { schema: schema! { tokens: i64["B", 128] }, num_classes: Some(256), class_names: None };
     let tokens = Tensor::randint(256, [2, 128], (Kind::Int64, Device::Cpu));
     let networks = [
         ("mlp", json!({"_target_": "vision.mlp"}), "image", randn(&[2, 1, 28, 28]), &flat),
-        ("convnet", json!({"_target_": "vision.convnet", "in_channels": 1}), "image", randn(&[2, 1, 8, 8]), &image),
+        (
+            "convnet",
+            json!({"_target_": "vision.convnet", "in_channels": 1}),
+            "image",
+            randn(&[2, 1, 8, 8]),
+            &image,
+        ),
         (
             "resnet18",
             json!({"_target_": "vision.resnet", "depth": 18, "in_channels": 3, "num_classes": 1000}),

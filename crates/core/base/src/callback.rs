@@ -36,7 +36,11 @@ pub trait Callback: Debug + Send {
     ///
     /// # Errors
     /// When the curve cannot be written down.
-    fn on_learning_rate_found(&mut self, curve: &LearningRateCurve, context: &mut HookContext<'_>) -> Result<()> {
+    fn on_learning_rate_found(
+        &mut self,
+        curve: &LearningRateCurve,
+        context: &mut HookContext<'_>,
+    ) -> Result<()> {
         let _ = (curve, context);
         Ok(())
     }

@@ -44,9 +44,7 @@ pub use optimization::{DEFAULT_OPTIMIZER, ManualOptimization, OptimizerSlot, Opt
 pub use profile::{Action, Profiler};
 pub use state::{TrainerState, Tuned};
 pub use time_limit::TimeLimit;
-pub use tuning::{
-    BatchSizeSearch, LearningRateCurve, LearningRateSearch, Spacing, SizeSearchMode, Tuning,
-};
+pub use tuning::{BatchSizeSearch, LearningRateCurve, LearningRateSearch, SizeSearchMode, Spacing, Tuning};
 
 use crate::callback::{Callback, StageProgress};
 use crate::checkpoint::Checkpoint;

@@ -113,10 +113,7 @@ mod tests {
         let _ = no_grad(|| x.linear(&weight, Some(&bias)));
         let flops = counter.end();
         assert_eq!(flops.total, 2 * 5 * 3 * 4);
-        assert_eq!(
-            flops.uses,
-            [LayerUse { param: 0, flops: 120, input: vec![5, 3], output: vec![5, 4] }]
-        );
+        assert_eq!(flops.uses, [LayerUse { param: 0, flops: 120, input: vec![5, 3], output: vec![5, 4] }]);
     }
 
     #[test]

@@ -96,14 +96,19 @@ impl BackboneFinetuning {
     /// Whether a parameter belongs to a batch norm, which is known by its running mean.
     fn is_batch_norm(variables: &[(String, Tensor)], name: &str) -> bool {
         let Some((layer, _)) = name.rsplit_once('.') else { return false };
-        variables.iter().any(|(known, _)| known.strip_prefix(layer).is_some_and(|rest| rest == ".running_mean"))
+        variables
+            .iter()
+            .any(|(known, _)| known.strip_prefix(layer).is_some_and(|rest| rest == ".running_mean"))
     }
 
     /// Lets gradients flow into the backbone's parameters, or not. `params` are those that the optimizer moves.
     fn set_trained(&self, context: &HookContext<'_>, trained: bool) {
         for group in context.optimizers.iter().flat_map(|slot| slot.optimizer.param_groups()) {
-            for (name, param) in group.names.iter().zip(&group.params).filter(|(name, _)| self.is_backbone(name)) {
-                let skipped = trained && !self.config.train_bn && Self::is_batch_norm(context.variables, name);
+            for (name, param) in
+                group.names.iter().zip(&group.params).filter(|(name, _)| self.is_backbone(name))
+            {
+                let skipped =
+                    trained && !self.config.train_bn && Self::is_batch_norm(context.variables, name);
                 let _ = param.set_requires_grad(trained && !skipped);
             }
         }
@@ -139,7 +144,8 @@ impl BackboneFinetuning {
         if found && self.rest(optimizers).is_some() {
             return Ok(());
         }
-        let message = format!("no trainable parameter begins with {}, or all do", self.config.backbone.join(", "));
+        let message =
+            format!("no trainable parameter begins with {}, or all do", self.config.backbone.join(", "));
         Err(Error::config(format!("{KEY}.backbone"), message))
     }
 

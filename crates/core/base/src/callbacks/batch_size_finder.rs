@@ -73,8 +73,15 @@ pub struct BatchSizeFinder(BatchSizeFinderConfig);
 
 impl Callback for BatchSizeFinder {
     fn on_fit_start(&mut self, context: &mut HookContext<'_>) -> Result<()> {
-        let BatchSizeFinderConfig { mode, steps_per_trial, init_val, max_trials, margin, max_val, memory_limit } =
-            self.0;
+        let BatchSizeFinderConfig {
+            mode,
+            steps_per_trial,
+            init_val,
+            max_trials,
+            margin,
+            max_val,
+            memory_limit,
+        } = self.0;
         context.request_tuning(Tuning::BatchSize(BatchSizeSearch {
             mode,
             steps_per_trial,

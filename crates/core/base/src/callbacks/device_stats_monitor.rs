@@ -51,8 +51,14 @@ const TICKS: f64 = 100.0;
 impl CpuTimes {
     fn now() -> Option<Self> {
         let machine = fs::read_to_string("/proc/stat").ok()?;
-        let ticks: Vec<u64> =
-            machine.lines().next()?.split_whitespace().skip(1).take(8).map_while(|word| word.parse().ok()).collect();
+        let ticks: Vec<u64> = machine
+            .lines()
+            .next()?
+            .split_whitespace()
+            .skip(1)
+            .take(8)
+            .map_while(|word| word.parse().ok())
+            .collect();
         let (all, idle) = (ticks.iter().sum::<u64>(), ticks.get(3)? + ticks.get(4)?);
         let process = fs::read_to_string("/proc/self/stat").ok()?;
         // The name, in brackets, may hold anything.

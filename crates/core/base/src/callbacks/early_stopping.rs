@@ -107,8 +107,9 @@ impl EarlyStopping {
             self.kept.waited += 1;
             if self.kept.waited >= *patience {
                 let best = self.kept.best.unwrap_or(value);
-                context
-                    .request_stop(format!("{monitor} did not improve on {best:.4} in {patience} validations"));
+                context.request_stop(format!(
+                    "{monitor} did not improve on {best:.4} in {patience} validations"
+                ));
             }
         }
         Ok(())

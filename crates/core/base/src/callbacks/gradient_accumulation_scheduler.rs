@@ -78,12 +78,14 @@ mod tests {
     #[test]
     fn each_epoch_has_the_batches_of_the_last_that_is_named() {
         let mut callback = scheduler(&[("2", 4), ("10", 8)]).unwrap();
-        let batches: Vec<_> = [0, 1, 2, 9, 10, 99].map(|epoch| {
-            let mut hook = CallbackHook::new([]);
-            hook.state.epoch = epoch;
-            callback.on_train_epoch_start(&mut hook.context()).unwrap();
-            hook.requests.accumulate_grad_batches.unwrap()
-        }).into();
+        let batches: Vec<_> = [0, 1, 2, 9, 10, 99]
+            .map(|epoch| {
+                let mut hook = CallbackHook::new([]);
+                hook.state.epoch = epoch;
+                callback.on_train_epoch_start(&mut hook.context()).unwrap();
+                hook.requests.accumulate_grad_batches.unwrap()
+            })
+            .into();
         assert_eq!(batches, [1, 1, 4, 4, 8, 8]);
     }
 

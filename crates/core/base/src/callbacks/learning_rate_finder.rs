@@ -71,8 +71,14 @@ pub struct LearningRateFinder(LearningRateFinderConfig);
 
 impl Callback for LearningRateFinder {
     fn on_fit_start(&mut self, context: &mut HookContext<'_>) -> Result<()> {
-        let LearningRateFinderConfig { min_lr, max_lr, num_training_steps, mode, early_stop_threshold, update_attr } =
-            self.0;
+        let LearningRateFinderConfig {
+            min_lr,
+            max_lr,
+            num_training_steps,
+            mode,
+            early_stop_threshold,
+            update_attr,
+        } = self.0;
         context.request_tuning(Tuning::LearningRate(LearningRateSearch {
             min_lr,
             max_lr,

@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn the_rate_of_the_step_is_recorded_and_not_that_of_the_next() {
         let config: LearningRateMonitorConfig =
-            serde_json::from_value(serde_json::json!({"log_momentum": true, "log_weight_decay": true})).unwrap();
+            serde_json::from_value(serde_json::json!({"log_momentum": true, "log_weight_decay": true}))
+                .unwrap();
         let mut callback = LearningRateMonitor { config, used: Values::new() };
         let mut hook = CallbackHook::new([]);
         hook.optimizers = sgd(0.1, 0.9);

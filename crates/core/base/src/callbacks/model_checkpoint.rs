@@ -154,7 +154,10 @@ impl ModelCheckpoint {
         if config.monitor.is_none() && !(-1..=1).contains(&config.save_top_k) {
             return Err(BuildError::setting(
                 "save_top_k",
-                format!("{} of the best need a metric to judge by: set monitor, or save_top_k to -1, 0 or 1", config.save_top_k),
+                format!(
+                    "{} of the best need a metric to judge by: set monitor, or save_top_k to -1, 0 or 1",
+                    config.save_top_k
+                ),
             ));
         }
         let pattern = config.filename.as_deref().unwrap_or("{epoch}-{step}");
@@ -175,7 +178,9 @@ impl ModelCheckpoint {
     fn looks_at_epoch_end(&self, context: &HookContext<'_>) -> bool {
         let config = context.config;
         self.config.save_on_train_epoch_end.unwrap_or_else(|| {
-            validates_once_an_epoch(config) || config.limit_val_batches.is_zero() || !context.state.ever_validated
+            validates_once_an_epoch(config)
+                || config.limit_val_batches.is_zero()
+                || !context.state.ever_validated
         })
     }
 
@@ -212,13 +217,16 @@ impl ModelCheckpoint {
                 let value = watched(monitor, context.metrics, "model_checkpoint")?;
                 let score = |value: Option<f64>| value.unwrap_or(mode.worst());
                 let kept = Some(value).filter(|value| !value.is_nan());
-                let found = best.iter().position(|(_, other)| mode.is_better(score(kept), score(*other), 0.0));
+                let found =
+                    best.iter().position(|(_, other)| mode.is_better(score(kept), score(*other), 0.0));
                 place = Some(found.unwrap_or(best.len())).filter(|&place| place < most);
                 if let Some(place) = place {
                     best.insert(place, (String::new(), kept));
                     reason = format!("{}{monitor} {value:.4}", if place == 0 { "best " } else { "" });
                 } else if self.config.verbose {
-                    context.events.log(Level::Info, format!("{monitor} {value:.4} is not among the best {most}"));
+                    context
+                        .events
+                        .log(Level::Info, format!("{monitor} {value:.4} is not among the best {most}"));
                 }
             }
             None if most > 0 => {
@@ -232,7 +240,7 @@ impl ModelCheckpoint {
         }
         let mut outdone: Vec<String> = best.drain(most.min(best.len())..).map(|(name, _)| name).collect();
         if *save_last == SaveLast::Yes {
-            outdone.extend(self.kept.last.clone());
+            outdone.extend(self.kept.last.clone().filter(|last| !outdone.contains(last)));
         }
         outdone.retain(|old| !best.iter().any(|(kept, _)| kept == old));
         let name = self.name(context, &outdone);
@@ -249,7 +257,10 @@ impl ModelCheckpoint {
         }
         self.kept.best = best;
         self.kept.last = (*save_last != SaveLast::No).then(|| name.clone());
-        self.save(context, CheckpointRequest { name, aliases, replaces: outdone, weights_only: false, reason });
+        self.save(
+            context,
+            CheckpointRequest { name, aliases, replaces: outdone, weights_only: false, reason },
+        );
         Ok(())
     }
 
@@ -308,7 +319,10 @@ impl Callback for ModelCheckpoint {
         if !self.is_due(context) || self.passes(context) {
             return Ok(());
         }
-        if self.config.monitor.is_some() && Self::validation_follows(context) && !self.looks_at_epoch_end(context) {
+        if self.config.monitor.is_some()
+            && Self::validation_follows(context)
+            && !self.looks_at_epoch_end(context)
+        {
             self.deferred = true;
             return Ok(());
         }

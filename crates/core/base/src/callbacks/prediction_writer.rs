@@ -71,7 +71,9 @@ impl PredictionWriter {
         let folder = context.folder.join(&self.config.output_dir);
         atomic::create_folder(&folder)?;
         let (extension, text) = match self.config.format {
-            PredictionFormat::Jsonl => ("jsonl", records.iter().map(|record| format!("{record}\n")).collect()),
+            PredictionFormat::Jsonl => {
+                ("jsonl", records.iter().map(|record| format!("{record}\n")).collect())
+            }
             PredictionFormat::Csv => ("csv", csv(records)),
         };
         Ok(atomic::write(&folder.join(format!("{name}.{extension}")), String::as_bytes(&text))?)

@@ -137,7 +137,9 @@ impl Callback for SpikeDetection {
         let (epoch, batch) = (context.state.epoch, context.batch_index);
         let message = format!("the loss leapt to {loss:.4} in batch {batch} of epoch {epoch}");
         if !self.config.skip_step {
-            return Err(Error::Torch(format!("{message}; the batches of leaps are named in skip_batches.json")));
+            return Err(Error::Torch(format!(
+                "{message}; the batches of leaps are named in skip_batches.json"
+            )));
         }
         context.events.log(Level::Warning, format!("{message}: the step is left out"));
         self.leapt = true;

@@ -164,7 +164,11 @@ impl StochasticWeightAveraging {
             SwaLrs::Each(rates) => {
                 return Err(Error::config(
                     "callbacks.stochastic_weight_averaging.swa_lrs",
-                    format!("{} rates for {} parameter groups: write one a group, or one for all", rates.len(), from.len()),
+                    format!(
+                        "{} rates for {} parameter groups: write one a group, or one for all",
+                        rates.len(),
+                        from.len()
+                    ),
                 ));
             }
         };
@@ -218,7 +222,10 @@ impl Callback for StochasticWeightAveraging {
             self.average = std::mem::take(&mut self.loaded);
             let known = |name: &str| context.variables.iter().any(|(variable, _)| variable == name);
             if let Some((name, _)) = self.average.iter().find(|(name, _)| !known(name)) {
-                return Err(Error::config(KEY, format!("its saved average has '{name}', which this model has not")));
+                return Err(Error::config(
+                    KEY,
+                    format!("its saved average has '{name}', which this model has not"),
+                ));
             }
             self.take_schedule(context, since, from)?;
         }
@@ -285,7 +292,9 @@ impl Callback for StochasticWeightAveraging {
     fn load_state_tensors(&mut self, tensors: Vec<(String, Tensor)>) -> Result<()> {
         // On the device of the average, in the order of their names, as the model's variables are.
         self.loaded = match self.device {
-            Some(device) => tensors.into_iter().map(|(name, tensor)| (name, tensor.to_device(device))).collect(),
+            Some(device) => {
+                tensors.into_iter().map(|(name, tensor)| (name, tensor.to_device(device))).collect()
+            }
             None => tensors,
         };
         Ok(())

@@ -82,7 +82,8 @@ impl Window {
     fn add(&mut self, size: usize, samples: u64, items: u64, flops: f64) {
         let done = &mut self.done;
         done.time = self.began.elapsed().as_secs_f64();
-        (done.batches, done.samples, done.items) = (done.batches + 1, done.samples + samples, done.items + items);
+        (done.batches, done.samples, done.items) =
+            (done.batches + 1, done.samples + samples, done.items + items);
         done.flops += flops;
         self.last.push_back(*done);
         if self.last.len() > size {
@@ -125,7 +126,9 @@ impl Window {
 impl ThroughputMonitor {
     fn add(&mut self, context: &HookContext<'_>) -> Result<()> {
         // Until the device is done, the clock says nothing.
-        if let Some(loss) = context.outputs.and_then(|outputs| outputs.loss.as_ref()).filter(|loss| loss.device().is_cuda()) {
+        if let Some(loss) =
+            context.outputs.and_then(|outputs| outputs.loss.as_ref()).filter(|loss| loss.device().is_cuda())
+        {
             let _ = loss.f_double_value(&[])?;
         }
         let samples = context.batch.map_or(0, |batch| batch.size().max(0) as u64);
@@ -169,7 +172,8 @@ impl Callback for ThroughputMonitor {
 
     fn on_train_batch_start(&mut self, context: &mut HookContext<'_>) -> Result<()> {
         if self.flops_per_sample.is_none() {
-            let variables: Vec<_> = context.variables.iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
+            let variables: Vec<_> =
+                context.variables.iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
             // Another may be counting: then the next batch is.
             self.counter = FlopCounter::begin(&variables).ok();
         }
@@ -237,7 +241,13 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_window_and_come_when_it_is_full() {
         let mut window = Window::start();
-        let at = |time, batches: u64, flops| Done { time, batches, samples: 4 * batches, items: 40 * batches, flops };
+        let at = |time, batches: u64, flops| Done {
+            time,
+            batches,
+            samples: 4 * batches,
+            items: 40 * batches,
+            flops,
+        };
         window.last = [at(1.0, 1, 10.0), at(2.0, 2, 20.0), at(5.0, 3, 50.0)].into();
         window.done = at(5.0, 3, 50.0);
         let values = window.values(Stage::Train, 3, true, Some(100.0));

@@ -102,8 +102,11 @@ impl Callback for Timer {
         self.end(Stage::Train);
         if self.config.verbose {
             let time = |stage| text::clock(self.time_elapsed(stage));
-            let message =
-                format!("training took {}, of which validation {}", time(Stage::Train), time(Stage::Validate));
+            let message = format!(
+                "training took {}, of which validation {}",
+                time(Stage::Train),
+                time(Stage::Validate)
+            );
             context.events.log(Level::Info, message);
         }
         Ok(())
@@ -186,7 +189,9 @@ mod tests {
     #[test]
     fn an_epoch_is_ended_where_that_is_the_interval() {
         let mut timer = timer(json!({"duration": {"seconds": 0}, "interval": "epoch"}));
-        assert!(!stops(&mut timer, Timer::on_train_batch_end) && stops(&mut timer, Timer::on_train_epoch_end));
+        assert!(
+            !stops(&mut timer, Timer::on_train_batch_end) && stops(&mut timer, Timer::on_train_epoch_end)
+        );
     }
 
     #[test]

@@ -79,9 +79,9 @@ pub(super) fn device(name: Option<&str>) -> Result<Option<Device>, BuildError> {
         "cuda" => Some(0),
         _ => name.strip_prefix("cuda:").and_then(|index| index.parse().ok()),
     };
-    index
-        .map(|index| Some(Device::Cuda(index)))
-        .ok_or_else(|| BuildError::setting("device", format!("'{name}' is no device: write cpu, cuda or cuda:1")))
+    index.map(|index| Some(Device::Cuda(index))).ok_or_else(|| {
+        BuildError::setting("device", format!("'{name}' is no device: write cpu, cuda or cuda:1"))
+    })
 }
 
 #[derive(Debug, Clone)]
@@ -161,7 +161,8 @@ impl WeightAveraging {
             let copied = |(_, tensor): &(String, Tensor)| tensor.detach().to_device(place(tensor)).copy();
             variables.iter().map(copied).collect()
         });
-        self.variables = variables.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        self.variables =
+            variables.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
         self.swapped = false;
     }
 
@@ -283,7 +284,9 @@ impl Callback for WeightAveraging {
                 let Some((_, variable)) = variables.iter().find(|(known, _)| known == name) else {
                     return Err(Error::config(
                         format!("callbacks.{}", self.name),
-                        format!("its saved weights have '{name}', which this model has not: it was saved for another"),
+                        format!(
+                            "its saved weights have '{name}', which this model has not: it was saved for another"
+                        ),
                     ));
                 };
                 variable.shallow_clone().f_copy_(tensor)?;
@@ -323,7 +326,8 @@ mod tests {
     fn averaging(rule: Rule) -> (WeightAveraging, CallbackHook) {
         let mut hook = CallbackHook::new([]);
         let tensor = |value: f64| Tensor::full([2], value, (Kind::Float, Device::Cpu));
-        hook.variables = vec![("w".into(), tensor(1.0).set_requires_grad(true)), ("mean".into(), tensor(0.0))];
+        hook.variables =
+            vec![("w".into(), tensor(1.0).set_requires_grad(true)), ("mean".into(), tensor(0.0))];
         let mut callback = WeightAveraging::new("weight_averaging", None, true, rule);
         callback.on_fit_start(&mut hook.context()).unwrap();
         (callback, hook)
@@ -383,7 +387,10 @@ mod tests {
         // A checkpoint that is saved meanwhile holds the same as one saved later.
         let mut saved = Vec::new();
         callback.on_save_checkpoint(&mut saved);
-        assert_eq!((saved[0].1.double_value(&[0]), callback.state_tensors()[0].1.double_value(&[0])), (3.0, 4.0));
+        assert_eq!(
+            (saved[0].1.double_value(&[0]), callback.state_tensors()[0].1.double_value(&[0])),
+            (3.0, 4.0)
+        );
         callback.on_validation_epoch_end(&mut hook.context()).unwrap();
         assert_eq!((hook.variables[0].1.double_value(&[0]), hook.variables[0].1.data_ptr()), (4.0, address));
     }

@@ -25,8 +25,7 @@ impl Fit<'_, '_> {
     /// A layer adds a batch's statistic with a momentum that is its own affair. What it is set to is found by showing the first
     /// batch to buffers of 0 and of 1; each batch then meets buffers of 0, from which its statistic can be read.
     pub(super) fn update_batch_norm(&mut self) -> Result<()> {
-        let is_statistic =
-            |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
+        let is_statistic = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
         let mut statistics: Vec<_> = self
             .session
             .variables

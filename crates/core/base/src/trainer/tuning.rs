@@ -59,10 +59,13 @@ impl Fit<'_, '_> {
                 self.use_tuned_learning_rate();
                 self.reschedule();
             }
-            Some(rate) => events.log(Level::Info, format!("the finder suggests the learning rate {rate:.3e}")),
+            Some(rate) => {
+                events.log(Level::Info, format!("the finder suggests the learning rate {rate:.3e}"))
+            }
             None => events.log(
                 Level::Warning,
-                "the finder has too few losses to suggest a learning rate: raise num_training_steps".to_owned(),
+                "the finder has too few losses to suggest a learning rate: raise num_training_steps"
+                    .to_owned(),
             ),
         }
         Ok(())

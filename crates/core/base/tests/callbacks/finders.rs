@@ -38,7 +38,8 @@ fn the_rate_that_is_found_trains_as_the_same_rate_configured_and_survives_a_resu
         run
     };
     let finder = json!({"num_training_steps": 40, "early_stop_threshold": null});
-    let (outcome, found, events) = scheduled(folders[0].path()).with("learning_rate_finder", finder.clone()).fit();
+    let (outcome, found, events) =
+        scheduled(folders[0].path()).with("learning_rate_finder", finder.clone()).fit();
     let rate = outcome.unwrap().state.tuned.learning_rate.unwrap();
     let suggested = events.iter().find_map(|event| match event {
         Event::Metrics { values, .. } => values.get("learning_rate_finder/suggestion").copied(),
@@ -71,9 +72,14 @@ fn the_batch_size_that_is_found_trains_as_the_same_size_configured_and_survives_
     assert_eq!(scheduled(folders[1].path(), 4).trained().bits(), found.bits());
     let folder = folders[2].path();
     // The schedule is as long as the run: left within it, not ended early.
-    let left = json!({"filename": "left", "save_last": false, "save_top_k": -1, "every_n_train_steps": 6});
     let mut first = scheduled(folder, 2).with("batch_size_finder", finder.clone());
-    first.callbacks[0].1 = json!({"_target_": "model_checkpoint", "every_n_train_steps": left["every_n_train_steps"], "filename": "left", "save_last": false, "save_top_k": -1});
+    first.callbacks[0].1 = json!({
+        "_target_": "model_checkpoint",
+        "every_n_train_steps": 6,
+        "filename": "left",
+        "save_last": false,
+        "save_top_k": -1,
+    });
     first.trained();
     let resumed = scheduled(folder, 2).with("batch_size_finder", finder).resumed("left").trained();
     assert_eq!(resumed.bits(), found.bits());
@@ -91,7 +97,8 @@ fn a_memory_limit_bounds_the_batch_and_the_kernels_killer_never_comes_near() {
     (run.samples, run.net.bytes_a_sample) = (4096, 8 << 20);
     // Room for some fifty samples of 8 MiB beside what other tests take meanwhile.
     let limit = resident() + (400 << 20);
-    let (outcome, _, _) = run.with("batch_size_finder", json!({"memory_limit": limit, "steps_per_trial": 1})).fit();
+    let (outcome, _, _) =
+        run.with("batch_size_finder", json!({"memory_limit": limit, "steps_per_trial": 1})).fit();
     let found = outcome.unwrap().state.tuned.batch_size.unwrap().get();
     assert!((8..64).contains(&found), "{found}");
 }

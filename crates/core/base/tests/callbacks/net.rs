@@ -24,28 +24,33 @@ use crate::common::{RecordingData, trainer_telling};
 
 /// `x [B, 3] f32` through a linear layer, a batch norm and another linear layer; the loss is the distance to its last column.
 #[derive(Debug)]
-pub struct Net {
+pub(crate) struct Net {
     variables: nn::VarStore,
-    pub first: nn::Linear,
+    pub(crate) first: nn::Linear,
     norm: nn::BatchNorm,
     head: nn::Linear,
     /// Epoch and batch whose step fails after its forward pass.
-    pub fails_at: Option<(u64, u64)>,
+    pub(crate) fails_at: Option<(u64, u64)>,
     /// Epoch and batch whose loss is a million times as much.
-    pub leaps_at: Option<(u64, u64)>,
+    pub(crate) leaps_at: Option<(u64, u64)>,
     /// Bytes that a sample takes on its way.
-    pub bytes_a_sample: i64,
+    pub(crate) bytes_a_sample: i64,
 }
 
 impl Net {
-    pub fn new() -> Self {
-        tch::manual_seed(3);
+    pub(crate) fn new() -> Self {
         let variables = nn::VarStore::new(Device::Cpu);
         let root = variables.root();
         let backbone = &root / "backbone";
         let first = nn::linear(&backbone / "fc", 3, 4, nn::LinearConfig::default());
         let norm = nn::batch_norm1d(&backbone / "norm", 4, nn::BatchNormConfig::default());
         let head = nn::linear(&root / "head", 4, 1, nn::LinearConfig::default());
+        // By formula: torch's generator is shared with the tests that run beside.
+        for (place, (_, tensor)) in trainable(&variables).iter().enumerate() {
+            let numbers =
+                Tensor::arange(tensor.numel() as i64, (tch::Kind::Float, Device::Cpu)) + place as f64;
+            let _ = no_grad(|| tensor.shallow_clone().copy_(&((numbers * 1.7).sin() * 0.5).view_as(tensor)));
+        }
         Self { variables, first, norm, head, fails_at: None, leaps_at: None, bytes_a_sample: 0 }
     }
 
@@ -57,7 +62,7 @@ impl Net {
     }
 
     /// Every parameter and buffer, as bits.
-    pub fn bits(&self) -> Vec<(String, Vec<u32>)> {
+    pub(crate) fn bits(&self) -> Vec<(String, Vec<u32>)> {
         let bits = |tensor: &Tensor| {
             let values = Vec::<f32>::try_from(tensor.detach().flatten(0, -1)).unwrap();
             values.into_iter().map(f32::to_bits).collect()
@@ -66,7 +71,7 @@ impl Net {
     }
 
     /// One of them, apart from the model.
-    pub fn copy(&self, name: &str) -> Tensor {
+    pub(crate) fn copy(&self, name: &str) -> Tensor {
         no_grad(|| self.variables.variables()[name].detach().copy())
     }
 }
@@ -165,7 +170,7 @@ fn optimizer(settings: &Value, parameters: &[(String, Tensor)]) -> Box<dyn Optim
 
 /// The weights after each batch, by name; and the learning rates of the groups then.
 #[derive(Debug, Clone, Default)]
-pub struct Probe(pub Arc<Mutex<Vec<(HashMap<String, Tensor>, Vec<f64>)>>>);
+pub(crate) struct Probe(pub(crate) Arc<Mutex<Vec<(HashMap<String, Tensor>, Vec<f64>)>>>);
 
 impl Callback for Probe {
     fn on_train_batch_end(&mut self, context: &mut HookContext<'_>) -> Result<()> {
@@ -178,22 +183,22 @@ impl Callback for Probe {
 }
 
 /// A run, as a config would describe it.
-pub struct Run<'a> {
-    pub folder: &'a Path,
-    pub net: Net,
-    pub trainer: Value,
-    pub callbacks: Vec<(&'a str, Value)>,
-    pub optimizer: Value,
-    pub scheduler: Option<Value>,
-    pub batch_size: usize,
-    pub samples: usize,
-    pub resume: Option<&'a str>,
-    pub probe: Probe,
-    pub failing_hook: Option<Box<dyn Callback>>,
+pub(crate) struct Run<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) net: Net,
+    pub(crate) trainer: Value,
+    pub(crate) callbacks: Vec<(&'a str, Value)>,
+    pub(crate) optimizer: Value,
+    pub(crate) scheduler: Option<Value>,
+    pub(crate) batch_size: usize,
+    pub(crate) samples: usize,
+    pub(crate) resume: Option<&'a str>,
+    pub(crate) probe: Probe,
+    pub(crate) failing_hook: Option<Box<dyn Callback>>,
 }
 
 impl<'a> Run<'a> {
-    pub fn new(folder: &'a Path) -> Self {
+    pub(crate) fn new(folder: &'a Path) -> Self {
         Self {
             folder,
             net: Net::new(),
@@ -209,30 +214,30 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub fn with(mut self, name: &'a str, settings: Value) -> Self {
+    pub(crate) fn with(mut self, name: &'a str, settings: Value) -> Self {
         let mut settings = settings;
         settings["_target_"] = name.into();
         self.callbacks.push((name, settings));
         self
     }
 
-    pub fn epochs(mut self, epochs: u64) -> Self {
+    pub(crate) fn epochs(mut self, epochs: u64) -> Self {
         self.trainer["max_epochs"] = epochs.into();
         self
     }
 
-    pub fn set(mut self, key: &str, value: Value) -> Self {
+    pub(crate) fn set(mut self, key: &str, value: Value) -> Self {
         self.trainer[key] = value;
         self
     }
 
-    pub fn resumed(mut self, checkpoint: &'a str) -> Self {
+    pub(crate) fn resumed(mut self, checkpoint: &'a str) -> Self {
         self.resume = Some(checkpoint);
         self
     }
 
     /// Trains.
-    pub fn fit(self) -> (Result<FitOutcome>, Net, Vec<Event>) {
+    pub(crate) fn fit(self) -> (Result<FitOutcome>, Net, Vec<Event>) {
         let Run { folder, mut net, trainer, callbacks, batch_size, samples, resume, probe, .. } = self;
         let config: TrainerConfig = serde_json::from_value(trainer).unwrap();
         let told = Arc::new(Mutex::new(Vec::new()));
@@ -267,7 +272,7 @@ impl<'a> Run<'a> {
     }
 
     /// Trains, and is done.
-    pub fn trained(self) -> Net {
+    pub(crate) fn trained(self) -> Net {
         let (outcome, net, _) = self.fit();
         outcome.unwrap();
         net

@@ -8,7 +8,8 @@ use crate::net::Run;
 #[test]
 fn a_backbone_is_left_alone_and_then_trained_at_a_rate_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = json!({"unfreeze_backbone_at_epoch": 2, "backbone_initial_ratio_lr": 0.4, "train_bn": false});
+    let settings =
+        json!({"unfreeze_backbone_at_epoch": 2, "backbone_initial_ratio_lr": 0.4, "train_bn": false});
     let run = Run::new(folder.path()).with("backbone_finetuning", settings).epochs(5);
     let probe = run.probe.clone();
     run.trained();
@@ -26,7 +27,9 @@ fn a_backbone_is_left_alone_and_then_trained_at_a_rate_of_its_own() {
 fn fine_tuning_goes_on_bit_for_bit() {
     let settings = json!({"unfreeze_backbone_at_epoch": 1});
     let run = |folder| {
-        let mut run = Run::new(folder).with("backbone_finetuning", settings.clone()).with("model_checkpoint", json!({}));
+        let mut run = Run::new(folder)
+            .with("backbone_finetuning", settings.clone())
+            .with("model_checkpoint", json!({}));
         run.scheduler = Some(json!({"_target_": "step", "step_size": 1, "gamma": 0.5}));
         run
     };
@@ -55,12 +58,20 @@ fn a_summary_names_parts_shapes_and_operations_and_changes_nothing() {
     let (_, net, events) = Run::new(folder.path()).with("model_summary", json!({"max_depth": 2})).fit();
     assert_eq!(plain.bits(), net.bits());
     let summary = events.iter().find_map(|event| match event {
-        Event::ModelSummary { trainable, frozen, flops, parts, .. } => Some((*trainable, *frozen, *flops, parts)),
+        Event::ModelSummary { trainable, frozen, flops, parts, .. } => {
+            Some((*trainable, *frozen, *flops, parts))
+        }
         _ => None,
     });
     let (trainable, frozen, flops, parts) = summary.unwrap();
     assert_eq!((trainable, frozen, flops), (3 * 4 + 4 + 8 + 5, 8, Some(2 * 12 + 2 * 4)));
-    assert_eq!(parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["backbone.fc", "backbone.norm", "head"]);
-    assert_eq!((parts[0].input.as_deref(), parts[0].output.as_deref()), (Some([1, 3].as_slice()), Some([1, 4].as_slice())));
+    assert_eq!(
+        parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(),
+        ["backbone.fc", "backbone.norm", "head"]
+    );
+    assert_eq!(
+        (parts[0].input.as_deref(), parts[0].output.as_deref()),
+        (Some([1, 3].as_slice()), Some([1, 4].as_slice()))
+    );
     assert_eq!((parts[0].flops, parts[1].flops, parts[2].flops), (Some(24), Some(0), Some(8)));
 }

@@ -52,7 +52,9 @@ impl Progress {
                 if let Some(bar) = &self.bar {
                     bar.set_position(*batch);
                     // What is left is told by the rate of late, as it is shown.
-                    let left = Duration::try_from_secs_f64(bar.length().unwrap_or(0).saturating_sub(*batch) as f64 / rate);
+                    let left = Duration::try_from_secs_f64(
+                        bar.length().unwrap_or(0).saturating_sub(*batch) as f64 / rate,
+                    );
                     let left = left.map_or_else(|_| "?".to_owned(), text::clock);
                     bar.set_message(format!("<{left}  {}  {}", per_second(*rate), shown(values, "")));
                 }

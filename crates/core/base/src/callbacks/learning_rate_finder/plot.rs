@@ -34,16 +34,31 @@ pub(super) fn svg(curve: &LearningRateCurve) -> String {
         // Writing to a string cannot fail.
         let _ = write!(line, "{right:.1},{down:.1} ");
         if curve.suggestion == Some(step) {
-            let _ = write!(marked, "<circle cx=\"{right:.1}\" cy=\"{down:.1}\" r=\"5\" fill=\"#d62728\"><title>suggestion: {:.3e}</title></circle>", curve.lr[step]);
+            let _ = write!(
+                marked,
+                "<circle cx=\"{right:.1}\" cy=\"{down:.1}\" r=\"5\" fill=\"#d62728\"><title>suggestion: {:.3e}</title></circle>",
+                curve.lr[step]
+            );
         }
     }
     let mut ticks = String::new();
     for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
         let (at, lr) = place(x.at(share), y.least);
-        let lr_shown = if curve.mode == Spacing::Exponential { 10_f64.powf(x.at(share)) } else { x.at(share) };
-        let _ = write!(ticks, "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{lr_shown:.1e}</text>", lr + 18.0);
+        let lr_shown =
+            if curve.mode == Spacing::Exponential { 10_f64.powf(x.at(share)) } else { x.at(share) };
+        let _ = write!(
+            ticks,
+            "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{lr_shown:.1e}</text>",
+            lr + 18.0
+        );
         let (_, down) = place(x.least, y.at(share));
-        let _ = write!(ticks, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{:.3}</text>", LEFT - 6.0, down + 4.0, y.at(share));
+        let _ = write!(
+            ticks,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{:.3}</text>",
+            LEFT - 6.0,
+            down + 4.0,
+            y.at(share)
+        );
     }
     let (right, bottom, middle) = (WIDTH - MARGIN, HEIGHT - BOTTOM, (LEFT + WIDTH - MARGIN) / 2.0);
     format!(
@@ -97,7 +112,7 @@ mod tests {
             mode: Spacing::Exponential,
         };
         let picture = svg(&curve);
-        assert!(picture.contains("64.0,237.3 250.7,356.0 624.0,16.0"), "{picture}");
+        assert!(picture.contains("64.0,242.7 250.7,356.0 624.0,16.0"), "{picture}");
         assert!(picture.contains("suggestion: 1.000e-3") && !picture.contains("NaN"));
         assert!(!svg(&LearningRateCurve::default()).contains("NaN"));
     }

@@ -73,10 +73,8 @@ impl LearningRateCurve {
 
     fn suggest(&mut self) {
         let end = self.loss.len().saturating_sub(SKIP_END);
-        let points: Vec<_> =
-            (SKIP_BEGIN.min(end)..end).filter(|&step| self.loss[step].is_finite()).collect();
-        let (x, y): (Vec<_>, Vec<_>) =
-            points.iter().map(|&step| (self.lr[step], self.loss[step])).unzip();
+        let points: Vec<_> = (SKIP_BEGIN.min(end)..end).filter(|&step| self.loss[step].is_finite()).collect();
+        let (x, y): (Vec<_>, Vec<_>) = points.iter().map(|&step| (self.lr[step], self.loss[step])).unzip();
         let slopes = gradient(&x, &y);
         let steepest = slopes.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
         self.suggestion = steepest.map(|(index, _)| points[index]);
@@ -93,7 +91,11 @@ fn gradient(x: &[f64], y: &[f64]) -> Vec<f64> {
     };
     let within = (1..last).map(|at| {
         let (left, right) = (x[at] - x[at - 1], x[at + 1] - x[at]);
-        let weights = [-right / (left * (left + right)), (right - left) / (left * right), left / (right * (left + right))];
+        let weights = [
+            -right / (left * (left + right)),
+            (right - left) / (left * right),
+            left / (right * (left + right)),
+        ];
         weights[0] * y[at - 1] + weights[1] * y[at] + weights[2] * y[at + 1]
     });
     std::iter::once(slope(0, 1)).chain(within).chain(std::iter::once(slope(last - 1, last))).collect()
@@ -131,8 +133,8 @@ impl Fit<'_, '_> {
                     average = SMOOTHING * average + (1.0 - SMOOTHING) * loss;
                     let corrected = 1.0 - SMOOTHING.powf((done + 1) as f64);
                     let smoothed = average / corrected;
-                    let diverges = done > 1
-                        && search.early_stop_threshold.is_some_and(|most| smoothed > most * best);
+                    let diverges =
+                        done > 1 && search.early_stop_threshold.is_some_and(|most| smoothed > most * best);
                     if smoothed < best || done == 1 {
                         best = smoothed;
                     }
@@ -188,7 +190,8 @@ mod tests {
         let mut curve = LearningRateCurve { lr, loss, ..LearningRateCurve::default() };
         curve.suggest();
         assert_eq!(curve.suggestion, Some(20));
-        let mut short = LearningRateCurve { lr: vec![1.0; 5], loss: vec![1.0; 5], ..LearningRateCurve::default() };
+        let mut short =
+            LearningRateCurve { lr: vec![1.0; 5], loss: vec![1.0; 5], ..LearningRateCurve::default() };
         short.suggest();
         assert_eq!(short.suggested(), None);
     }

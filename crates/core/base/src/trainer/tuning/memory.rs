@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_peak_is_measured_from_where_the_trial_began() {
-        let touched = |megabytes: usize| vec![1_u8; megabytes << 20].iter().map(|&byte| u64::from(byte)).sum::<u64>();
+        let touched =
+            |megabytes: usize| vec![1_u8; megabytes << 20].iter().map(|&byte| u64::from(byte)).sum::<u64>();
         let mut guard = MemoryGuard::new(None);
         assert!(guard.base > 0 && guard.limit > guard.base);
         assert_eq!(touched(256), 256 << 20);

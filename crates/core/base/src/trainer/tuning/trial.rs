@@ -89,9 +89,10 @@ impl Fit<'_, '_> {
         }
         let variables = session.variables.iter().map(|(_, tensor)| tensor);
         no_grad(|| {
-            variables.clone().zip(&before.variables).try_for_each(|(tensor, kept)| {
-                tensor.shallow_clone().f_copy_(kept).map(drop)
-            })
+            variables
+                .clone()
+                .zip(&before.variables)
+                .try_for_each(|(tensor, kept)| tensor.shallow_clone().f_copy_(kept).map(drop))
         })?;
         gradients::clear(&variables.map(Tensor::shallow_clone).collect::<Vec<_>>())?;
         self.data.load_state_dict(&before.data)?;

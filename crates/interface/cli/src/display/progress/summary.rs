@@ -7,7 +7,12 @@ use crate::display::table::{self, Align};
 use crate::terminal::{BOLD, DIM, styled};
 
 /// The table, and the sums below it; `[trainable, frozen, bytes]`.
-pub(super) fn shown(name: &str, [trainable, frozen, bytes]: [u64; 3], flops: Option<u64>, parts: &[ModelPart]) -> String {
+pub(super) fn shown(
+    name: &str,
+    [trainable, frozen, bytes]: [u64; 3],
+    flops: Option<u64>,
+    parts: &[ModelPart],
+) -> String {
     let frozen = if frozen > 0 { format!(", {} not trained", text::count(frozen)) } else { String::new() };
     let work = flops.map_or_else(String::new, |flops| format!(", {} a sample forward", operations(flops)));
     let sums = format!(
@@ -19,7 +24,9 @@ pub(super) fn shown(name: &str, [trainable, frozen, bytes]: [u64; 3], flops: Opt
     if parts.is_empty() {
         return sums;
     }
-    let size = |sizes: &Option<Vec<i64>>| sizes.as_ref().map_or_else(|| "-".to_owned(), |sizes| format!("{sizes:?}"));
+    let size = |sizes: &Option<Vec<i64>>| {
+        sizes.as_ref().map_or_else(|| "-".to_owned(), |sizes| format!("{sizes:?}"))
+    };
     let rows = parts.iter().map(|part| {
         let mode = match (part.trainable, part.frozen) {
             (0, _) => "frozen",
@@ -84,7 +91,10 @@ mod tests {
         ];
         let text = shown("vision.resnet", [9408, 513_000, 37_632], Some(236_028_904), &parts);
         let text = anstream::adapter::strip_str(&text).to_string();
-        assert!(text.contains("conv1        9408  36.8 KiB  [1, 3, 224, 224]  [1, 64, 112, 112]  236.03 MFLOPs"), "{text}");
+        assert!(
+            text.contains("conv1        9408  36.8 KiB  [1, 3, 224, 224]  [1, 64, 112, 112]  236.03 MFLOPs"),
+            "{text}"
+        );
         assert!(text.contains("fc        513.0 K       0 B") && text.contains("frozen"), "{text}");
         assert!(text.contains("1.00 KFLOPs between the parts"), "{text}");
         assert!(text.ends_with("model vision.resnet  9408 parameters, 513.0 K not trained, 36.8 KiB, 236.03 MFLOPs a sample forward"), "{text}");
