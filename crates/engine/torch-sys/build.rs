@@ -21,6 +21,8 @@ fn main() {
         // The shim only calls: optimising it buys nothing and costs compile time.
         .opt_level(1)
         .warnings(false)
+        // As libtorch itself was built: some of its classes have more members without it.
+        .define("NDEBUG", None)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .file("cpp/flops.cpp")

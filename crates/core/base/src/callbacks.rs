@@ -23,13 +23,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use backbone_finetuning::{BackboneFinetuning, BackboneFinetuningConfig};
-pub use batch_size_finder::{BatchSizeFinder, BatchSizeFinderConfig};
+pub use batch_size_finder::BatchSizeFinder;
 pub use device_stats_monitor::{DeviceStatsMonitor, DeviceStatsMonitorConfig};
 pub use early_stopping::{EarlyStopping, EarlyStoppingConfig};
 pub use gradient_accumulation_scheduler::{
     GradientAccumulationScheduler, GradientAccumulationSchedulerConfig,
 };
-pub use learning_rate_finder::{LearningRateFinder, LearningRateFinderConfig};
+pub use learning_rate_finder::LearningRateFinder;
 pub use learning_rate_monitor::{LearningRateMonitor, LearningRateMonitorConfig};
 pub use model_checkpoint::{ModelCheckpoint, ModelCheckpointConfig, SaveLast};
 pub use model_summary::{ModelSummary, ModelSummaryConfig};
@@ -63,6 +63,6 @@ fn validates_once_an_epoch(config: &TrainerConfig) -> bool {
     config.check_val_every_n_epoch == Some(1) && config.val_check_interval == ValCheckInterval::Share(1.0)
 }
 
-const fn yes() -> bool {
+pub(crate) const fn yes() -> bool {
     true
 }

@@ -242,7 +242,8 @@ int ft_flops_begin(ft_tensor* params, int number) {
     }
   }
   current_use = -1;
-  all.handle = at::addGlobalCallback(at::RecordFunctionCallback(enter, leave).needsInputs(true).needsOutputs(true).scopes({at::RecordScope::FUNCTION}));
+  // libtorch hands a thread's callbacks on to the threads of its backward pass, and to no others.
+  all.handle = at::addThreadLocalCallback(at::RecordFunctionCallback(enter, leave).needsInputs(true).needsOutputs(true).scopes({at::RecordScope::FUNCTION}));
   return 0;
 }
 

@@ -6,7 +6,7 @@ use crate::TensorHandle;
 
 // SAFETY: the signatures are those of cpp/flops.h.
 unsafe extern "C" {
-    /// Begins to count, on all threads; 1 where a count is under way.
+    /// Begins to count what this thread dispatches; 1 where a count is under way.
     pub fn ft_flops_begin(params: *const TensorHandle, count: c_int) -> c_int;
     /// Ends the count; what it found stays until the next.
     pub fn ft_flops_end();

@@ -35,7 +35,7 @@ pub struct LayerUse {
 pub struct FlopCounter(());
 
 impl FlopCounter {
-    /// Begins to count what all threads dispatch. Where `params` are used is noted.
+    /// Begins to count what this thread dispatches, and its backward passes wherever they run. Where `params` are used is noted.
     ///
     /// # Errors
     /// When a count is under way already.

@@ -10,8 +10,8 @@ use fulmen_torch::tch::Device;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::Result;
 use crate::callback::{Callback, CallbackKind, HookContext};
+use crate::{Result, kernel};
 
 /// Records what a run takes of its machine with the step's other metrics, under Lightning's names: the share of the CPUs, memory, and on
 /// an accelerator what libtorch's allocator holds. Reads a few small files of the kernel's: some ten microseconds.
@@ -68,12 +68,6 @@ impl CpuTimes {
     }
 }
 
-/// A value in kB of a file of the kernel's, in bytes.
-fn bytes(text: &str, field: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    line.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kib| kib * 1024.0)
-}
-
 impl DeviceStatsMonitor {
     fn cpu(&mut self) -> Values {
         let mut values = Values::new();
@@ -93,13 +87,13 @@ impl DeviceStatsMonitor {
         self.before = now;
         let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let used = |total: &str, free: &str| {
-            let total = bytes(&memory, total).filter(|total| *total > 0.0)?;
-            Some(100.0 * (total - bytes(&memory, free)?) / total)
+            let total = kernel::bytes(&memory, total).filter(|total| *total > 0)?;
+            Some(100.0 * (total - kernel::bytes(&memory, free)?) as f64 / total as f64)
         };
         tell("cpu_vm_percent", used("MemTotal", "MemAvailable"));
         tell("cpu_swap_percent", used("SwapTotal", "SwapFree").or(Some(0.0)));
         let process = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        tell("process_rss_bytes", bytes(&process, "VmRSS"));
+        tell("process_rss_bytes", kernel::bytes(&process, "VmRSS").map(|bytes| bytes as f64));
         values
     }
 

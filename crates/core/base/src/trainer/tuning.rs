@@ -53,7 +53,7 @@ impl Fit<'_, '_> {
         self.carry_out()?;
         let events = &self.session.trainer.events;
         match curve.suggested() {
-            Some(rate) if search.update => {
+            Some(rate) if search.update_attr => {
                 events.log(Level::Info, format!("learning rate {rate:.3e}, as found by the finder"));
                 self.session.state.tuned.learning_rate = Some(rate);
                 self.use_tuned_learning_rate();

@@ -17,21 +17,50 @@ pub enum Spacing {
     Linear,
 }
 
-/// A search for the learning rate.
-#[derive(Debug, Clone)]
+/// Finds a learning rate before training begins (Smith 2017, arXiv:1506.01186), under Lightning's names and with its defaults:
+/// rates grow step by step, and the one where the loss falls most steeply is suggested. What it tries is undone; the curve is
+/// written to `learning_rate_finder.csv` and `.svg` among the run's artifacts.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct LearningRateSearch {
     /// The first rate.
+    #[serde(default = "default_min_lr")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub min_lr: f64,
-    /// The last.
+    /// The last rate.
+    #[serde(default = "default_max_lr")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub max_lr: f64,
-    /// How many rates, one a step.
+    /// How many rates, one an optimizer step.
+    #[serde(default = "default_num_training_steps")]
+    #[schemars(range(min = 1))]
     pub num_training_steps: u64,
-    /// How they grow.
+    /// How rates grow.
+    #[serde(default)]
     pub mode: Spacing,
-    /// The search ends where the smoothed loss is so many times the best; none goes on to the last rate.
+    /// The search ends where the smoothed loss is so many times the best; null goes on to the last rate.
+    #[serde(default = "default_early_stop_threshold")]
     pub early_stop_threshold: Option<f64>,
-    /// Whether training then uses what was found.
-    pub update: bool,
+    /// Whether training uses what is suggested.
+    #[serde(default = "crate::callbacks::yes")]
+    pub update_attr: bool,
+}
+
+const fn default_min_lr() -> f64 {
+    1e-8
+}
+
+const fn default_max_lr() -> f64 {
+    1.0
+}
+
+const fn default_num_training_steps() -> u64 {
+    100
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the form that serde asks for")]
+const fn default_early_stop_threshold() -> Option<f64> {
+    Some(4.0)
 }
 
 /// What a search measured.
@@ -172,7 +201,7 @@ mod tests {
             num_training_steps: 100,
             mode: Spacing::Exponential,
             early_stop_threshold: None,
-            update: false,
+            update_attr: false,
         };
         assert!((search.rate(0) - 1e-8).abs() < 1e-20 && (search.rate(99) - 1.0).abs() < 1e-12);
         assert!((search.rate(49) / 1e-4 - 1.0).abs() < 1e-9);

@@ -5,6 +5,8 @@
 
 use std::fs;
 
+use crate::kernel;
+
 /// A share of what is free is left to others.
 const RESERVE: f64 = 0.1;
 
@@ -50,12 +52,12 @@ impl MemoryGuard {
 
 /// A field of this process' status, in bytes.
 fn status(field: &str) -> Option<u64> {
-    kib(&fs::read_to_string("/proc/self/status").ok()?, field)
+    kernel::bytes(&fs::read_to_string("/proc/self/status").ok()?, field)
 }
 
 /// What the machine and the container can still give.
 fn free_bytes() -> Option<u64> {
-    let machine = kib(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable")?;
+    let machine = kernel::bytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable")?;
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let container = [
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -64,11 +66,6 @@ fn free_bytes() -> Option<u64> {
     .into_iter()
     .find_map(|(limit, used)| Some(number(limit)?.saturating_sub(number(used)?)));
     Some(container.map_or(machine, |container| container.min(machine)))
-}
-
-fn kib(text: &str, field: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
 }
 
 #[cfg(test)]
