@@ -89,7 +89,7 @@ fn csv(records: &[Value]) -> String {
         }
     }
     let quoted = |text: &str| {
-        let special = text.contains(|letter| matches!(letter, ',' | '"' | '\n' | '\r'));
+        let special = text.contains([',', '"', '\n', '\r']);
         if special { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
     };
     let cell = |record: &Value, field: &str| match &record[field] {

@@ -54,7 +54,7 @@ impl Session<'_> {
             tensors
         };
         let state = SavedState {
-            trainer: self.state.clone(),
+            trainer: self.state,
             callbacks: self
                 .trainer
                 .callbacks

@@ -49,7 +49,7 @@ impl Net {
         for (place, (_, tensor)) in trainable(&variables).iter().enumerate() {
             let numbers =
                 Tensor::arange(tensor.numel() as i64, (tch::Kind::Float, Device::Cpu)) + place as f64;
-            let _ = no_grad(|| tensor.shallow_clone().copy_(&((numbers * 1.7).sin() * 0.5).view_as(tensor)));
+            no_grad(|| tensor.shallow_clone().copy_(&((numbers * 1.7).sin() * 0.5).view_as(tensor)));
         }
         Self { variables, first, norm, head, fails_at: None, leaps_at: None, bytes_a_sample: 0 }
     }
@@ -125,7 +125,7 @@ impl TwoGroups {
         let (backbone, rest): (Vec<_>, Vec<_>) =
             parameters.into_iter().partition(|(name, _)| name.starts_with("backbone."));
         let optimizers: Vec<_> = [rest, backbone].iter().map(|own| optimizer(settings, own)).collect();
-        let copied = |optimizer: &Box<dyn Optimizer>| {
+        let copied = |optimizer: &dyn Optimizer| {
             let group = &optimizer.param_groups()[0];
             ParamGroup {
                 name: group.name.clone(),
@@ -134,7 +134,7 @@ impl TwoGroups {
                 ..*group
             }
         };
-        Self { groups: optimizers.iter().map(copied).collect(), optimizers }
+        Self { groups: optimizers.iter().map(|optimizer| copied(optimizer.as_ref())).collect(), optimizers }
     }
 }
 
@@ -170,7 +170,10 @@ fn optimizer(settings: &Value, parameters: &[(String, Tensor)]) -> Box<dyn Optim
 
 /// The weights after each batch, by name; and the learning rates of the groups then.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Probe(pub(crate) Arc<Mutex<Vec<(HashMap<String, Tensor>, Vec<f64>)>>>);
+pub(crate) struct Probe(pub(crate) Arc<Mutex<Vec<Noted>>>);
+
+/// Weights by name, and learning rates.
+type Noted = (HashMap<String, Tensor>, Vec<f64>);
 
 impl Callback for Probe {
     fn on_train_batch_end(&mut self, context: &mut HookContext<'_>) -> Result<()> {
