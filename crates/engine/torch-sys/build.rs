@@ -31,8 +31,17 @@ fn main() {
     // The shim only calls: optimising it buys nothing and costs compile time.
     cpp(1)
         .files(
-            ["shim", "gradients", "optimizers_fused", "optimizers_foreach", "profiler", "watch"]
-                .map(|name| format!("cpp/{name}.cpp")),
+            [
+                "shim",
+                "gradients",
+                "optimizers_fused",
+                "optimizers_foreach",
+                "profiler",
+                "watch",
+                "flops",
+                "memory",
+            ]
+            .map(|name| format!("cpp/{name}.cpp")),
         )
         .compile("fulmen_torch_shim");
     // Here is where the loops are.

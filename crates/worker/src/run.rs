@@ -106,9 +106,6 @@ fn recorded(spec: &RunSpec, events: &EventSink) -> Result<EventSink> {
 }
 
 fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outcome {
-    if run.trainer.config.enable_model_summary {
-        run.trainer.summarise(run.config.model.name(), &run.model);
-    }
     if let Some(checkpoint) = checkpoint.filter(|_| !spec.resume)
         && let Err(error) = run.trainer.load_weights(&run.model, checkpoint)
     {
@@ -130,14 +127,15 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
             checkpoint: name.map(|name| format!("checkpoints/{}", name.display())),
         };
     }
-    // Tested is what would be deployed: the best checkpoint, where there is one.
-    let best = checkpoint_folder(&spec.folder).join("best");
+    // Tested is what would be deployed: averaged weights or the best checkpoint, where there are such.
+    let folder = checkpoint_folder(&spec.folder);
+    let best = ["swa", "best"].map(|name| folder.join(name)).into_iter().find(|path| path.is_dir());
     let tested = (|| {
         if run.data.dataset(Split::Test).is_none_or(|dataset| dataset.is_empty()) {
             return Ok(());
         }
-        if best.is_dir() {
-            run.trainer.load_weights(&run.model, &Checkpoint::open(&best)?)?;
+        if let Some(best) = &best {
+            run.trainer.load_weights(&run.model, &Checkpoint::open(best)?)?;
         }
         let values = run.trainer.test(&mut run.model, run.data.as_mut())?;
         run.trainer.record_final(&fitted.state, values)

@@ -6,13 +6,13 @@ use std::path::Path;
 use fulmen_contracts::Stage;
 use fulmen_contracts::event::Values;
 use fulmen_registry::Kind;
-use fulmen_torch::tch::Tensor;
+use fulmen_torch::tch::{Device, Tensor};
 use serde_json::Value;
 
 use crate::events::EventSink;
 use crate::hooks::{hook_methods, with_hooks};
 use crate::step::StepOutput;
-use crate::trainer::{Optimizers, TrainerConfig, TrainerState};
+use crate::trainer::{LearningRateCurve, Optimizers, TrainerConfig, TrainerState, Tuning};
 use crate::{Batch, Error, Result};
 
 /// Something done beside training. Hooks have Lightning's names and order; each does nothing unless it is written.
@@ -24,6 +24,40 @@ pub trait Callback: Debug + Send {
     /// Batches of a stage have been done, `rate` a second; called some ten times a second.
     fn on_progress(&mut self, progress: &StageProgress<'_>, events: &EventSink) {
         let _ = (progress, events);
+    }
+
+    /// Whether it saves a checkpoint at [`Self::on_exception`]. A batch that fails is then undone first, so that the
+    /// checkpoint holds the run as it stood before that batch.
+    fn saves_on_exception(&self) -> bool {
+        false
+    }
+
+    /// A search for a learning rate that it asked for is done.
+    ///
+    /// # Errors
+    /// When the curve cannot be written down.
+    fn on_learning_rate_found(
+        &mut self,
+        curve: &LearningRateCurve,
+        context: &mut HookContext<'_>,
+    ) -> Result<()> {
+        let _ = (curve, context);
+        Ok(())
+    }
+
+    /// A checkpoint is about to be saved with these weights of the model, by name: the place to put others in their stead,
+    /// such as averaged ones. Those that training goes on from then belong to [`Self::state_tensors`].
+    fn on_save_checkpoint(&self, model: &mut Vec<(String, Tensor)>) {
+        let _ = model;
+    }
+
+    /// A run goes on: the weights of the checkpoint are in the model's `variables`, and the callback's own state is loaded.
+    ///
+    /// # Errors
+    /// When the two do not fit.
+    fn on_load_checkpoint(&mut self, variables: &[(String, Tensor)]) -> Result<()> {
+        let _ = variables;
+        Ok(())
     }
 
     /// What a checkpoint keeps of it.
@@ -87,6 +121,8 @@ pub struct HookContext<'a> {
     pub learning_rate: f64,
     /// The run's own folder.
     pub folder: &'a Path,
+    /// Where the model is.
+    pub device: Device,
     /// Where events go.
     pub events: &'a EventSink,
     /// What was asked for; carried out when the hook returns.
@@ -119,6 +155,31 @@ impl HookContext<'_> {
         self.requests.skip_step = true;
     }
 
+    /// Searches for a learning rate or a batch size before training begins; at `on_fit_start`.
+    pub fn request_tuning(&mut self, tuning: Tuning) {
+        self.requests.tuning.push(tuning);
+    }
+
+    /// Tells what the model is made of, `max_depth` parts of a name deep; at `on_fit_start`.
+    pub const fn request_model_summary(&mut self, max_depth: i64) {
+        self.requests.model_summary = Some(max_depth);
+    }
+
+    /// Counts the statistics of all batch norms anew over the training data, with the weights as they are; at `on_train_end`.
+    pub const fn request_batch_norm_update(&mut self) {
+        self.requests.update_batch_norm = true;
+    }
+
+    /// Has schedules set the rates of all groups again, after their `initial_lr` or the schedule itself was changed.
+    pub const fn reschedule(&mut self) {
+        self.requests.reschedule = true;
+    }
+
+    /// Removes a checkpoint, and the names `last` and `best` where they point to it.
+    pub fn remove_checkpoint(&mut self, name: impl Into<String>) {
+        self.requests.remove_checkpoints.push(name.into());
+    }
+
     /// Makes so many batches one step from the next window on.
     pub const fn set_accumulate_grad_batches(&mut self, batches: u64) {
         self.requests.accumulate_grad_batches = Some(batches);
@@ -134,6 +195,11 @@ pub(crate) struct Requests {
     pub(crate) skip_epoch: bool,
     pub(crate) skip_step: bool,
     pub(crate) accumulate_grad_batches: Option<u64>,
+    pub(crate) tuning: Vec<Tuning>,
+    pub(crate) model_summary: Option<i64>,
+    pub(crate) update_batch_norm: bool,
+    pub(crate) reschedule: bool,
+    pub(crate) remove_checkpoints: Vec<String>,
 }
 
 /// A checkpoint that a callback asks for.
@@ -145,6 +211,8 @@ pub struct CheckpointRequest {
     pub aliases: Vec<&'static str>,
     /// Folders below `checkpoints/` that are not wanted any more once it is there.
     pub replaces: Vec<String>,
+    /// Whether only the weights are kept: such a checkpoint cannot be resumed from.
+    pub weights_only: bool,
     /// Why, for people.
     pub reason: String,
 }
@@ -182,6 +250,15 @@ pub(crate) mod tests {
 
     use super::*;
 
+    /// One optimizer over one parameter.
+    pub(crate) fn sgd(lr: f64, momentum: f64) -> Optimizers {
+        let settings = serde_json::json!({"_target_": "sgd", "lr": lr, "momentum": momentum});
+        let param = Tensor::ones([2], (fulmen_torch::tch::Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let component = fulmen_registry::Component::<crate::OptimizerKind>::new(settings);
+        let registry = fulmen_registry::registry().unwrap();
+        Optimizers::one(component.build(registry, &[("w".to_owned(), param)]).unwrap(), None)
+    }
+
     /// Everything that a hook is called with.
     pub(crate) struct CallbackHook {
         pub(crate) stage: Stage,
@@ -194,6 +271,9 @@ pub(crate) mod tests {
         pub(crate) metrics: Values,
         pub(crate) batches: u64,
         pub(crate) folder: PathBuf,
+        pub(crate) batch: Option<Batch>,
+        pub(crate) predictions: Vec<Value>,
+        pub(crate) batch_index: Option<u64>,
         events: EventSink,
     }
 
@@ -210,6 +290,9 @@ pub(crate) mod tests {
                 metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
                 batches: 0,
                 folder: PathBuf::new(),
+                batch: None,
+                predictions: Vec::new(),
+                batch_index: None,
                 events: EventSink::new(|_| {}),
             }
         }
@@ -222,14 +305,15 @@ pub(crate) mod tests {
                 metrics: &self.metrics,
                 variables: &self.variables,
                 optimizers: &mut self.optimizers,
-                batch_index: self.state.batch,
+                batch_index: self.batch_index.unwrap_or(self.state.batch),
                 batches: self.batches,
-                batch: None,
+                batch: self.batch.as_ref(),
                 outputs: self.outputs.as_ref(),
-                predictions: &[],
+                predictions: &self.predictions,
                 error: None,
                 learning_rate: 0.1,
                 folder: &self.folder,
+                device: Device::Cpu,
                 events: &self.events,
                 requests: &mut self.requests,
             }

@@ -11,6 +11,7 @@ mod data_module;
 mod error;
 pub mod events;
 mod hooks;
+mod kernel;
 pub mod loader;
 pub mod logger;
 pub mod loggers;

@@ -5,20 +5,26 @@
 
 mod anomaly;
 mod batch;
+mod batch_norm;
 mod checkpointing;
 mod clipping;
 mod config;
 mod evaluate;
 mod fit;
+mod length;
 mod limit;
 mod logging;
 mod optimization;
 mod pace;
 mod profile;
+mod requests;
+mod rewind;
 mod session;
 mod stall;
 mod state;
+mod summary;
 mod time_limit;
+mod tuning;
 
 pub(crate) use session::panic_message;
 
@@ -41,8 +47,9 @@ pub use fit::{ConfigureOptimizers, FitOutcome, Parts};
 pub use limit::{Deterministic, FastDevRun, Limit, ValCheckInterval};
 pub use optimization::{DEFAULT_OPTIMIZER, ManualOptimization, OptimizerSlot, Optimizers};
 pub use profile::{Action, Profiler};
-pub use state::TrainerState;
+pub use state::{TrainerState, Tuned};
 pub use time_limit::TimeLimit;
+pub use tuning::{BatchSizeSearch, LearningRateCurve, LearningRateSearch, SizeSearchMode, Spacing, Tuning};
 
 use crate::callback::{Callback, StageProgress};
 use crate::checkpoint::Checkpoint;
@@ -120,51 +127,45 @@ impl Trainer {
         if report.is_complete() { Ok(()) } else { Err(Error::checkpoint(path, misfit(&report))) }
     }
 
-    /// Tells what the model is made of.
-    pub fn summarise(&self, name: &str, model: &dyn Model) {
-        let (mut trainable, mut frozen, mut bytes) = (0, 0, 0);
-        let mut parts: Vec<(String, u64)> = Vec::new();
-        for (full, tensor) in named(model.variables()) {
-            let count = tensor.numel() as u64;
-            bytes += count * tensor.kind().elt_size_in_bytes() as u64;
-            *(if tensor.requires_grad() { &mut trainable } else { &mut frozen }) += count;
-            let part = full.split('.').next().unwrap_or_default().to_owned();
-            match parts.iter_mut().find(|(known, _)| *known == part) {
-                Some((_, sum)) => *sum += count,
-                None => parts.push((part, count)),
-            }
-        }
-        self.events.send(Event::ModelSummary { name: name.to_owned(), trainable, frozen, bytes, parts });
-    }
-
     /// Runs the model once on two samples, so that a shape that does not fit is found before training.
     ///
     /// # Errors
     /// When the model cannot take this data: the message says what libtorch said.
     pub fn probe(&mut self, model: &mut dyn Model, data: &mut dyn DataModule) -> Result<()> {
-        let Some(dataset) =
-            [Split::Train, Split::Validation, Split::Test].into_iter().find_map(|split| data.dataset(split))
-        else {
-            return Err(Error::config("dataset", "the dataset has no samples in any split"));
-        };
-        let few: Vec<usize> = (0..dataset.len().min(2)).collect();
-        let batch = dataset.batch(&few, Address::root(self.seed))?;
-        let batch = data.on_before_batch_transfer(batch, Stage::SanityCheck)?;
-        let batch = data.transfer_batch_to_device(batch, self.strategy.device(), Stage::SanityCheck)?;
-        let batch = self.in_format(data.on_after_batch_transfer(batch, Stage::SanityCheck)?)?;
+        let batch = self.sample_batch(data, 2)?;
         let shapes = batch.schema();
-        let mut logged = Vec::new();
-        let mut context = StepContext::evaluation(Stage::SanityCheck, &batch, &mut logged);
-        let tried = self.guarded(Stage::SanityCheck, 0, || {
-            fulmen_torch::tch::no_grad(|| model.validation_step(&batch, &mut context))
-        });
-        model.reset_metrics(Stage::Validate);
-        tried.map(drop).map_err(|error| match error {
+        let tried = self.try_forward(model, &batch);
+        tried.map_err(|error| match error {
             Error::Step { message, .. } => {
                 Error::config("model", format!("the model cannot take this data, {shapes}: {message}"))
             }
             other => other,
         })
+    }
+
+    /// The first few samples of the data, where the model is.
+    fn sample_batch(&self, data: &mut dyn DataModule, samples: usize) -> Result<Batch> {
+        let Some(dataset) =
+            [Split::Train, Split::Validation, Split::Test].into_iter().find_map(|split| data.dataset(split))
+        else {
+            return Err(Error::config("dataset", "the dataset has no samples in any split"));
+        };
+        let few: Vec<usize> = (0..dataset.len().min(samples)).collect();
+        let batch = dataset.batch(&few, Address::root(self.seed))?;
+        let batch = data.on_before_batch_transfer(batch, Stage::SanityCheck)?;
+        let batch = data.transfer_batch_to_device(batch, self.strategy.device(), Stage::SanityCheck)?;
+        self.in_format(data.on_after_batch_transfer(batch, Stage::SanityCheck)?)
+    }
+
+    /// One evaluation step whose result nobody looks at.
+    fn try_forward(&self, model: &mut dyn Model, batch: &Batch) -> Result<()> {
+        let mut logged = Vec::new();
+        let mut context = StepContext::evaluation(Stage::SanityCheck, &batch, &mut logged);
+        let tried = self.guarded(Stage::SanityCheck, 0, || {
+            fulmen_torch::tch::no_grad(|| model.validation_step(batch, &mut context))
+        });
+        model.reset_metrics(Stage::Validate);
+        tried.map(drop)
     }
 
     fn train_loader(&self, data: &dyn DataModule) -> Result<DataLoader> {

@@ -86,6 +86,25 @@ mod numbers {
     }
 }
 
+/// A part of a model, such as a layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelPart {
+    /// What the names of its parameters begin with.
+    pub name: String,
+    /// Values that training may change.
+    pub trainable: u64,
+    /// Values that it may not, buffers among them.
+    pub frozen: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Sizes of what goes in, for one sample; none where no operator was seen to use it.
+    pub input: Option<Vec<i64>>,
+    /// Sizes of what comes out.
+    pub output: Option<Vec<i64>>,
+    /// Floating-point operations of a forward pass of one sample.
+    pub flops: Option<u64>,
+}
+
 /// One thing that happened in a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -105,8 +124,10 @@ pub enum Event {
         frozen: u64,
         /// Bytes of all of them.
         bytes: u64,
-        /// Top-level parts: name and number of values.
-        parts: Vec<(String, u64)>,
+        /// Floating-point operations of a forward pass of one sample; none where they could not be counted.
+        flops: Option<u64>,
+        /// Its parts, as deep as was asked for; none where only the sums are wanted.
+        parts: Vec<ModelPart>,
     },
     /// A stage begins.
     StageStarted {

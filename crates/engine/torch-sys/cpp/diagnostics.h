@@ -45,6 +45,4 @@ int ft_watch_findings(void (*take)(void* to, const ft_finding* one), void* to);
 int ft_watch_backward(void (*take)(void* to, const char* function, const ft_finding* one), void* to);
 int ft_watch_stop(void);
 
-// Bytes that libtorch's CUDA allocator holds on a device: in use, reserved, and the highest of each.
-int ft_cuda_memory(int device, int64_t* allocated, int64_t* reserved, int64_t* peak_allocated, int64_t* peak_reserved);
 }

@@ -63,13 +63,3 @@ int ft_anomaly_mode(int enabled) {
   return guarded([&] { torch::autograd::AnomalyMode::set_enabled(enabled != 0, true); });
 }
 
-int ft_cuda_memory(int device, int64_t* allocated, int64_t* reserved, int64_t* peak_allocated, int64_t* peak_reserved) {
-  return guarded([&] {
-    const auto stats = at::getDeviceAllocator(c10::kCUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
-    const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
-    *allocated = stats.allocated_bytes[all].current;
-    *reserved = stats.reserved_bytes[all].current;
-    *peak_allocated = stats.allocated_bytes[all].peak;
-    *peak_reserved = stats.reserved_bytes[all].peak;
-  });
-}

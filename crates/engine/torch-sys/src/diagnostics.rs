@@ -54,12 +54,4 @@ unsafe extern "C" {
     pub fn ft_watch_backward(take: TakeBackward, to: *mut c_void) -> c_int;
     /// Ends the watch.
     pub fn ft_watch_stop() -> c_int;
-    /// Bytes that the CUDA allocator holds.
-    pub fn ft_cuda_memory(
-        device: c_int,
-        allocated: *mut i64,
-        reserved: *mut i64,
-        peak_allocated: *mut i64,
-        peak_reserved: *mut i64,
-    ) -> c_int;
 }

@@ -2,16 +2,20 @@
 
 #![expect(unsafe_code, reason = "this crate is the boundary to C++")]
 
+mod flops;
 mod gradients;
 mod kernels;
+mod memory;
 mod optimizers;
 
 use std::ffi::{c_char, c_int, c_void};
 
 pub use gradients::*;
+pub use kernels::*;
 pub use optimizers::*;
 
-pub use kernels::*;
+pub use flops::{ft_flops_begin, ft_flops_end, ft_flops_total, ft_flops_use, ft_flops_uses};
+pub use memory::ft_memory_stats;
 
 /// An `at::Tensor*`, as `tch` hands it out.
 pub type TensorHandle = *mut c_void;

@@ -120,7 +120,7 @@ pub fn amp_update_scale(
     })
 }
 
-fn count(tensors: &[Tensor]) -> Result<i32, TorchError> {
+pub(crate) fn count(tensors: &[Tensor]) -> Result<i32, TorchError> {
     i32::try_from(tensors.len()).map_err(|_| TorchError("too many tensors".to_owned()))
 }
 

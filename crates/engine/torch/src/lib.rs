@@ -8,6 +8,7 @@ pub mod autocast;
 pub mod buffers;
 pub mod convolution;
 pub mod environment;
+pub mod flops;
 pub mod gradients;
 pub mod inference;
 pub mod layout;

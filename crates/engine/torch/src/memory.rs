@@ -1,42 +1,40 @@
-//! What libtorch's CUDA allocator holds.
+//! What libtorch's allocator of an accelerator holds.
 
-use crate::{TorchError, check, sys};
+use crate::sys;
 
-/// Bytes that libtorch's CUDA allocator holds on a device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CudaMemory {
-    /// In tensors.
-    pub allocated: u64,
-    /// Taken from the device.
-    pub reserved: u64,
-    /// The most that was ever in tensors.
-    pub peak_allocated: u64,
-    /// The most that was ever taken from the device.
-    pub peak_reserved: u64,
+/// Bytes and counts of one device's allocator since the process began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// Bytes of tensors.
+    pub allocated: i64,
+    /// Most bytes of tensors.
+    pub allocated_peak: i64,
+    /// Bytes taken from the device, those that are free for the next tensor included.
+    pub reserved: i64,
+    /// Most bytes taken from the device.
+    pub reserved_peak: i64,
+    /// Allocations that went well only after free memory was given back.
+    pub alloc_retries: i64,
+    /// Allocations that failed.
+    pub ooms: i64,
 }
 
-/// What is held on a device by its index.
-///
-/// # Errors
-/// When CUDA is not loaded, or there is no such device.
-pub fn cuda(device: usize) -> Result<CudaMemory, TorchError> {
-    let device =
-        i32::try_from(device).map_err(|_| TorchError(format!("there is no CUDA device {device}")))?;
-    let mut found = [0_i64; 4];
-    let [allocated, reserved, peak_allocated, peak_reserved] = &mut found;
-    // SAFETY: four places that outlive the call.
-    check(unsafe { sys::ft_cuda_memory(device, allocated, reserved, peak_allocated, peak_reserved) })?;
-    let [allocated, reserved, peak_allocated, peak_reserved] =
-        found.map(|bytes| u64::try_from(bytes).unwrap_or(0));
-    Ok(CudaMemory { allocated, reserved, peak_allocated, peak_reserved })
+/// The numbers of accelerator `index`; none where there is no such device.
+pub fn stats(index: usize) -> Option<MemoryStats> {
+    let mut numbers = [0; 6];
+    let device = i32::try_from(index).ok()?;
+    // SAFETY: the array has the six places that are written.
+    if unsafe { sys::ft_memory_stats(device, numbers.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    let [allocated, allocated_peak, reserved, reserved_peak, alloc_retries, ooms] = numbers;
+    Some(MemoryStats { allocated, allocated_peak, reserved, reserved_peak, alloc_retries, ooms })
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn without_cuda_the_question_is_an_error() {
-        if !tch::Cuda::is_available() {
-            assert!(super::cuda(0).is_err());
-        }
+    fn a_device_that_is_not_there_has_no_numbers() {
+        assert_eq!(super::stats(63), None);
     }
 }

@@ -19,6 +19,22 @@ pub enum MonitorMode {
 }
 
 impl MonitorMode {
+    /// The other way.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Min => Self::Max,
+            Self::Max => Self::Min,
+        }
+    }
+
+    /// The value that every other is better than.
+    pub const fn worst(self) -> f64 {
+        match self {
+            Self::Min => f64::INFINITY,
+            Self::Max => f64::NEG_INFINITY,
+        }
+    }
+
     /// Whether `value` is better than `best` by more than `min_delta`. NaN is never better.
     pub fn is_better(self, value: f64, best: f64, min_delta: f64) -> bool {
         match self {

@@ -36,6 +36,16 @@ impl Mean {
         Ok(self.0.values("sum")?.first().map(|sum| sum / self.0.number("weight")))
     }
 
+    /// The same, apart from this one.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub(crate) fn copied(&self) -> Result<Self> {
+        let mut copy = Self::default();
+        copy.load_state_dict(&self.state_dict()?.into_iter().collect())?;
+        Ok(copy)
+    }
+
     /// Forgets everything.
     pub fn reset(&mut self) {
         self.0.reset();

@@ -107,13 +107,16 @@ impl MemoryByPhase {
             line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
         };
         let device = match self.device {
-            Device::Cuda(index) => memory::cuda(index).ok(),
+            Device::Cuda(index) => memory::stats(index),
             _ => None,
         };
         Memory {
             resident: kibibytes("VmRSS:") * 1024,
             peak_resident: kibibytes("VmHWM:") * 1024,
-            device: device.map(|found| [found.allocated, found.reserved, found.peak_allocated]),
+            device: device.map(|found| {
+                [found.allocated, found.reserved, found.allocated_peak]
+                    .map(|bytes| bytes.max(0).unsigned_abs())
+            }),
         }
     }
 }

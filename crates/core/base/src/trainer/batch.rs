@@ -40,7 +40,7 @@ impl Session<'_> {
         if model.automatic_optimization()
             && let Some(loss) = &outputs.loss
         {
-            self.optimize(model, loss, closes)?;
+            self.optimize(model, loss, &outputs, closes)?;
         }
         if let Some(anomaly) = &self.anomaly {
             anomaly.end()?;
@@ -77,8 +77,14 @@ impl Session<'_> {
         Ok(outputs)
     }
 
-    fn optimize(&mut self, model: &mut dyn Model, loss: &Tensor, closes: bool) -> Result<()> {
-        let seen = Seen::default();
+    fn optimize(
+        &mut self,
+        model: &mut dyn Model,
+        loss: &Tensor,
+        outputs: &StepOutput,
+        closes: bool,
+    ) -> Result<()> {
+        let seen = Seen { outputs: Some(outputs), ..Seen::default() };
         let window = self.state.accumulate_grad_batches;
         if self.state.window == 0 {
             self.hook(model, Hook::BeforeZeroGrad, seen)?;
@@ -131,6 +137,7 @@ impl Session<'_> {
 
     /// The optimizer's own step, unless the precision's loss scale made gradients that are not finite.
     fn step(&mut self, name: &str, step: impl FnOnce(&mut dyn crate::Optimizer) -> Result<()>) -> Result<()> {
+        self.begin_step();
         let slot = self.optimizers.get_mut(name)?;
         let optimizer = slot.optimizer.as_mut();
         self.learning_rate = optimizer.param_groups().first().map_or(f64::NAN, |group| group.lr);

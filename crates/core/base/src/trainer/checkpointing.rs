@@ -37,7 +37,10 @@ impl Session<'_> {
         // What a checkpoint has seen is in the loggers' files before it is.
         self.trainer.save_loggers();
         request.replaces.push(INTERRUPTED.to_owned());
-        let live = self.live_tensors(model)?;
+        let mut live = self.live_tensors(model)?;
+        if request.weights_only {
+            live = Tensors { model: live.model, ..Tensors::default() };
+        }
         let state = self.saved_state(model, data)?;
         let (folder, events) = (self.trainer.checkpoint_folder(), self.trainer.events.clone());
         self.saver.save(&live, Save { folder, request, state, events })?;
@@ -51,6 +54,7 @@ impl Session<'_> {
             name: INTERRUPTED.to_owned(),
             aliases: vec!["last"],
             replaces: Vec::new(),
+            weights_only: false,
             reason: "interrupted".to_owned(),
         };
         self.save(model, data, request)
@@ -77,8 +81,12 @@ impl Session<'_> {
             let tensors = callback.state_tensors().into_iter();
             tensors.map(move |(tensor, value)| (format!("{name}/{tensor}"), value))
         });
+        let mut weights = named(model.variables());
+        for (_, callback) in &self.trainer.callbacks {
+            callback.on_save_checkpoint(&mut weights);
+        }
         Ok(Tensors {
-            model: named(model.variables()),
+            model: weights,
             optimizer: self.optimizers.state_dict(),
             // Gradients are only kept where a window is open: after a step they are spent.
             gradients: if self.state.window > 0 { self.open_gradients() } else { Vec::new() },
@@ -166,6 +174,7 @@ impl Session<'_> {
             if !own.is_empty() {
                 callback.load_state_tensors(own)?;
             }
+            callback.on_load_checkpoint(&self.variables)?;
         }
         self.compare_environment(&saved);
         Ok(saved)

@@ -155,14 +155,28 @@ impl Session<'_> {
         loader: &DataLoader,
         stage: Stage,
     ) -> Result<Values> {
-        let hooks = if stage == Stage::Test { &TEST } else { &VALIDATION };
-        let counted = if stage == Stage::SanityCheck { Stage::Validate } else { stage };
         let batches = self.trainer.config.batches(stage, loader.len());
-        let epoch = self.state.epoch;
         // Training's own place is kept, and gone back to.
         let outer = (self.stage, self.batch_index, self.batches, mem::take(&mut self.logged));
         (self.stage, self.batches) = (stage, batches);
         self.batch_index = 0;
+        let values = self.pass(model, data, loader, (stage, outer.0));
+        // Also where the pass failed: a checkpoint may be saved of a run that fails.
+        (self.stage, self.batch_index, self.batches, self.logged) = outer;
+        values
+    }
+
+    /// The pass itself, within the stage `outer`.
+    fn pass(
+        &mut self,
+        model: &mut dyn Model,
+        data: &mut dyn DataModule,
+        loader: &DataLoader,
+        (stage, outer): (Stage, Stage),
+    ) -> Result<Values> {
+        let hooks = if stage == Stage::Test { &TEST } else { &VALIDATION };
+        let counted = if stage == Stage::SanityCheck { Stage::Validate } else { stage };
+        let (epoch, batches) = (self.state.epoch, self.batches);
         model.reset_metrics(counted);
         self.hook(model, hooks.eval, Seen::default())?;
         self.hook(model, hooks.start, Seen::default())?;
@@ -204,7 +218,7 @@ impl Session<'_> {
         let whole = self.batch_index + 1 >= batches || !self.trainer.stop.is_set() || stage == Stage::Test;
         if whole {
             self.hook(model, hooks.epoch_end, Seen::default())?;
-            if stage == Stage::Validate && outer.0 == Stage::Train {
+            if stage == Stage::Validate && outer == Stage::Train {
                 (self.state.validated, self.state.ever_validated) = (true, true);
                 self.state.validated_at_ms = self.state.elapsed_ms;
                 self.record(Axis::Epoch, values.clone())?;
@@ -213,7 +227,6 @@ impl Session<'_> {
             }
             self.end_pass(model, hooks)?;
         }
-        (self.stage, self.batch_index, self.batches, self.logged) = outer;
         Ok(values)
     }
 

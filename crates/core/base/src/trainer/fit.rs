@@ -17,7 +17,7 @@ use super::session::{Seen, Session};
 use super::stall::StallWatch;
 use super::state::TrainerState;
 use super::{Optimizers, Trainer};
-use crate::callback::{CheckpointRequest, StageProgress};
+use crate::callback::StageProgress;
 use crate::checkpoint::Checkpoint;
 use crate::loader::DataLoader;
 use crate::model::{Model, named};
@@ -55,21 +55,21 @@ pub struct FitOutcome {
 }
 
 /// One call of [`Trainer::fit`].
-struct Fit<'t, 'p> {
-    session: Session<'t>,
-    model: &'p mut dyn Model,
-    data: &'p mut dyn DataModule,
+pub(super) struct Fit<'t, 'p> {
+    pub(super) session: Session<'t>,
+    pub(super) model: &'p mut dyn Model,
+    pub(super) data: &'p mut dyn DataModule,
     params: Vec<Tensor>,
-    train: DataLoader,
-    validation: Option<DataLoader>,
+    pub(super) train: DataLoader,
+    pub(super) validation: Option<DataLoader>,
     stall: StallWatch,
-    batches: u64,
+    pub(super) batches: u64,
     /// `[] f32`, of the batch that was just done.
     last_loss: Option<Tensor>,
     began: Instant,
     elapsed_before_ms: u64,
     /// What a callback asked for and the least number of epochs or steps may still hold back.
-    asked_to_stop: Option<String>,
+    pub(super) asked_to_stop: Option<String>,
     told_to_wait: bool,
     /// Why training is to end; set once.
     ending: Option<Ending>,
@@ -121,64 +121,19 @@ impl Trainer {
         };
         let done = fit.run(configure_optimizers, resume);
         if let Err(error) = &done {
-            fit.session.exception(fit.model, fit.data, error);
+            fit.session.report(error);
+            fit.session.failed(fit.model, error);
+            if let Err(further) = fit.carry_out() {
+                fit.session.trainer.events.log(Level::Error, further.to_string());
+            }
             fit.session.finish_saving();
+            fit.data.on_exception(error);
         }
-        let torn = fit.session.teardown(fit.model, fit.data);
+        let torn = fit.session.teardown(fit.model, fit.data).and_then(|()| fit.carry_out());
         fit.session.trainer.save_loggers();
         fit.session.trainer.tell_profile();
         let ending = done.and_then(|ending| torn.map(|()| ending))?;
         Ok(FitOutcome { interrupted: ending.interrupted, reason: ending.reason, state: fit.session.state })
-    }
-
-    /// How long a run with so many batches an epoch will be, for schedules.
-    fn length(&self, batches: u64) -> SchedulerContext {
-        let steps_an_epoch = batches.div_ceil(self.config.accumulate_grad_batches.max(1));
-        let by_epochs = self.config.epochs().map(|epochs| epochs * steps_an_epoch);
-        let total_steps = [by_epochs, self.config.steps()].into_iter().flatten().min();
-        SchedulerContext { total_steps, total_epochs: self.config.epochs() }
-    }
-
-    fn training_batches(&self, train: &DataLoader) -> Result<u64> {
-        if self.loader.timeout > 0 && self.loader.num_workers == 0 {
-            return Err(Error::config(
-                "dataloader.timeout",
-                "a batch that training itself reads cannot be given up: set dataloader.num_workers=1 or more, or timeout=0",
-            ));
-        }
-        let available = train.len();
-        let batches = self.config.batches(Stage::Train, available);
-        if batches == 0 {
-            return Err(if available == 0 {
-                Error::config(
-                    "dataloader.batch_size",
-                    "no batch is whole: lower it, or set dataloader.drop_last=false",
-                )
-            } else {
-                Error::config(
-                    "trainer.limit_train_batches",
-                    format!(
-                        "of {available} batches none is left: raise it to at least {:.4}",
-                        1.0 / available as f64
-                    ),
-                )
-            });
-        }
-        match self.config.val_check_interval {
-            ValCheckInterval::Batches(every)
-                if every > batches
-                    && self.config.check_val_every_n_epoch.is_some()
-                    && self.config.fast_dev_run.batches().is_none() =>
-            {
-                Err(Error::config(
-                    "trainer.val_check_interval",
-                    format!(
-                        "{every} is more than the {batches} training batches of an epoch: lower it, set check_val_every_n_epoch=null to count over all epochs, or limit_val_batches=0 to turn validation off"
-                    ),
-                ))
-            }
-            _ => Ok(batches),
-        }
     }
 }
 
@@ -189,15 +144,15 @@ impl Fit<'_, '_> {
         }
         self.hook(Hook::Setup)?;
         self.model.configure_model()?;
+        self.session.variables = named(self.model.variables());
         let saved = match resume {
             Some(checkpoint) => Some(self.session.restore(self.model, self.data, checkpoint)?),
             None => None,
         };
-        let length = self.session.trainer.length(self.batches);
-        self.session.optimizers = match self.model.configure_optimizers(length)? {
-            Some(optimizers) => optimizers,
-            None => configure(self.model, length)?,
-        };
+        if let Some(size) = saved.as_ref().and_then(|saved| saved.trainer.tuned.batch_size) {
+            self.set_batch_size(size)?;
+        }
+        self.configure(configure)?;
         if self.model.automatic_optimization() && self.session.optimizers.len() != 1 {
             return Err(Error::config(
                 "optimizers",
@@ -212,18 +167,18 @@ impl Fit<'_, '_> {
         }
         self.session.reserve_saving(self.model)?;
         self.elapsed_before_ms = self.session.state.elapsed_ms;
+        self.use_tuned_learning_rate();
+        self.reschedule();
         let session = &mut self.session;
-        let groups = session.optimizers.iter().flat_map(|slot| slot.optimizer.param_groups());
-        self.params = groups.flat_map(|group| &group.params).map(Tensor::shallow_clone).collect();
-        let epochs_done = session.state.epoch + u64::from(session.state.epoch_done);
-        session.optimizers.start_schedules(epochs_done);
-        session.learning_rate = session.optimizers.learning_rate();
         session.memory.begin();
         if session.trainer.config.detect_anomaly {
             session.anomaly = Some(Anomaly::start(&named(self.model.variables()))?);
         }
         session.trainer.start_loggers(resume.map(|_| session.state.global_step));
         self.hook(Hook::FitStart)?;
+        self.tune(configure, resume.is_some())?;
+        self.collect_params();
+        self.summarise()?;
         if resume.is_none() {
             gradients::clear(&self.params)?;
             self.sanity_check()?;
@@ -239,6 +194,22 @@ impl Fit<'_, '_> {
         }
         self.session.saver.finish()?;
         Ok(ending)
+    }
+
+    /// Makes the optimizers, for the run's length.
+    pub(super) fn configure(&mut self, configure: ConfigureOptimizers<'_>) -> Result<()> {
+        let length = self.session.trainer.length(self.batches);
+        self.session.optimizers = match self.model.configure_optimizers(length)? {
+            Some(optimizers) => optimizers,
+            None => configure(self.model, length)?,
+        };
+        self.collect_params();
+        Ok(())
+    }
+
+    fn collect_params(&mut self) {
+        let groups = self.session.optimizers.iter().flat_map(|slot| slot.optimizer.param_groups());
+        self.params = groups.flat_map(|group| &group.params).map(Tensor::shallow_clone).collect();
     }
 
     fn epochs(&mut self) -> Result<()> {
@@ -360,10 +331,12 @@ impl Fit<'_, '_> {
     fn train_batch(&mut self, batch: Batch) -> Result<bool> {
         let session = &mut self.session;
         session.batch_index = session.state.batch;
+        session.begin_batch(self.model)?;
         let batch = session.place(self.data, batch)?;
         let seen = Seen { batch: Some(&batch), ..Seen::default() };
         session.hook(self.model, Hook::TrainBatchStart, seen)?;
         if mem::take(&mut session.requests.skip_epoch) {
+            session.end_batch();
             return Ok(false);
         }
         let closes = session.state.batch + 1 == self.batches;
@@ -372,6 +345,7 @@ impl Fit<'_, '_> {
         (state.batch, state.total_batches, state.validated) =
             (state.batch + 1, state.total_batches + 1, false);
         state.samples += batch.size().max(0) as u64;
+        session.end_batch();
         session.log_step(outputs.loss.as_ref())?;
         self.touch_clock();
         let seen = Seen { outputs: Some(&outputs), ..seen };
@@ -401,6 +375,7 @@ impl Fit<'_, '_> {
             self.session.look_at_loss(value);
             values.insert("loss".to_owned(), value);
         }
+        values.insert("lr".to_owned(), self.session.learning_rate);
         let (stage, TrainerState { epoch, batch, .. }) = (Stage::Train, self.session.state);
         self.session.trainer.tell_progress(&StageProgress {
             stage,
@@ -508,38 +483,12 @@ impl Fit<'_, '_> {
         self.elapsed_before_ms + u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn touch_clock(&mut self) {
+    pub(super) fn touch_clock(&mut self) {
         self.session.state.elapsed_ms = self.elapsed_ms();
     }
 
     fn hook(&mut self, hook: Hook) -> Result<()> {
         self.session.hook(self.model, hook, Seen::default())?;
         self.carry_out()
-    }
-
-    /// Does what hooks have asked for.
-    fn carry_out(&mut self) -> Result<()> {
-        let log = mem::take(&mut self.session.requests.log);
-        self.session.record(Axis::Step, log)?;
-        if let Some(batches) = self.session.requests.accumulate_grad_batches.take() {
-            self.session.state.accumulate_grad_batches = batches.max(1);
-        }
-        if let Some(reason) = self.session.requests.stop.take() {
-            self.asked_to_stop.get_or_insert(reason);
-        }
-        for request in mem::take(&mut self.session.requests.checkpoints) {
-            self.save(request)?;
-        }
-        self.session.saver.check()
-    }
-
-    fn save(&mut self, request: CheckpointRequest) -> Result<()> {
-        self.touch_clock();
-        self.session.save(self.model, self.data, request)
-    }
-
-    fn save_interrupted(&mut self) -> Result<()> {
-        self.touch_clock();
-        self.session.save_interrupted(self.model, self.data)
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::anomaly::Anomaly;
 use super::profile::Action;
+use super::rewind::Rewind;
 use super::{Optimizers, Trainer, TrainerState, metrics_event};
 use crate::callback::{HookContext, Requests};
 use crate::checkpoint::Saver;
@@ -46,6 +47,8 @@ pub(super) struct Session<'t> {
     pub(super) memory: MemoryByPhase,
     /// Whether a loss that is not finite has been told of.
     told_of_loss: bool,
+    /// How to undo a batch that fails, where a callback saves a checkpoint then.
+    pub(super) rewind: Option<Rewind>,
 }
 
 /// What a hook is shown beside the run's state.
@@ -78,6 +81,7 @@ impl<'t> Session<'t> {
             anomaly: None,
             memory: MemoryByPhase::new(trainer.strategy.device()),
             told_of_loss: false,
+            rewind: None,
             trainer,
         }
     }
@@ -105,7 +109,7 @@ impl<'t> Session<'t> {
         called
     }
 
-    fn context<'a>(&'a mut self, seen: Seen<'a>) -> HookContext<'a> {
+    pub(super) fn context<'a>(&'a mut self, seen: Seen<'a>) -> HookContext<'a> {
         HookContext {
             stage: self.stage,
             state: &self.state,
@@ -121,6 +125,7 @@ impl<'t> Session<'t> {
             error: seen.error,
             learning_rate: self.learning_rate,
             folder: &self.trainer.folder,
+            device: self.trainer.strategy.device(),
             events: &self.trainer.events,
             requests: &mut self.requests,
         }
@@ -187,6 +192,11 @@ impl<'t> Session<'t> {
             self.trainer.events.log(Level::Error, further.to_string());
         }
         data.on_exception(error);
+        self.report(error);
+    }
+
+    /// Writes what is known of a failure, where it is the run's rather than the request's.
+    pub(super) fn report(&mut self, error: &Error) {
         if report::is_worth_one(error) {
             let situation = Situation {
                 stage: self.stage,

@@ -1,9 +1,20 @@
 //! How far training has come.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
+/// What was found before training and takes the place of the configured value, also when the run goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tuned {
+    /// Samples a training batch.
+    pub batch_size: Option<NonZeroUsize>,
+    /// Learning rate of every group.
+    pub learning_rate: Option<f64>,
+}
+
 /// How far training has come: all that a resumed run needs beside the tensors.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainerState {
     /// The current epoch, from 0.
     pub epoch: u64,
@@ -37,6 +48,9 @@ pub struct TrainerState {
     /// `elapsed_ms` at the last validation, for intervals by the clock.
     #[serde(default)]
     pub validated_at_ms: u64,
+    /// What was found before training.
+    #[serde(default)]
+    pub tuned: Tuned,
     /// Whether the batch that was just done ended in an optimizer step.
     #[serde(skip)]
     pub stepped: bool,

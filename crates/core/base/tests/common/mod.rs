@@ -90,6 +90,7 @@ impl RecordingCallback {
                 name,
                 aliases: vec!["last"],
                 replaces: Vec::new(),
+                weights_only: false,
                 reason: String::new(),
             });
         }

@@ -1,13 +1,16 @@
 //! How a run comes along: a bar for the stage at hand, a line for each epoch that is done.
 
+mod summary;
+
+use std::fmt;
 use std::time::Duration;
 
 use fulmen_contracts::event::{Level, Values};
 use fulmen_contracts::{Event, Stage};
 use fulmen_utils::text;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::terminal::{BOLD, CYAN, DIM, RED, YELLOW, draws, styled, tell};
+use crate::terminal::{BOLD, CYAN, RED, YELLOW, draws, styled, tell};
 
 /// Shows events as they come. On a terminal a bar moves; elsewhere each stage that is done is a line.
 #[derive(Debug)]
@@ -35,18 +38,8 @@ impl Progress {
     /// Shows what is to be seen of an event.
     pub(crate) fn show(&mut self, event: &Event) {
         match event {
-            Event::ModelSummary { name, trainable, frozen, bytes, parts } => {
-                let frozen =
-                    if *frozen > 0 { format!(", {} fixed", text::count(*frozen)) } else { String::new() };
-                let parts: Vec<_> =
-                    parts.iter().map(|(name, count)| format!("{name} {}", text::count(*count))).collect();
-                let about =
-                    format!("{} parameters{frozen}, {}", text::count(*trainable), text::bytes(*bytes));
-                self.line(format!(
-                    "model {}  {about}  {}",
-                    styled(BOLD, name),
-                    styled(DIM, parts.join(" · "))
-                ));
+            Event::ModelSummary { name, trainable, frozen, bytes, flops, parts } => {
+                self.line(summary::shown(name, [*trainable, *frozen, *bytes], *flops, parts));
             }
             Event::StageStarted { stage, epoch, epochs, batches } => {
                 if *stage == Stage::Train {
@@ -58,7 +51,12 @@ impl Progress {
             Event::Progress { batch, rate, values, .. } => {
                 if let Some(bar) = &self.bar {
                     bar.set_position(*batch);
-                    bar.set_message(format!("{}  {}", per_second(*rate), shown(values, "")));
+                    // What is left is told by the rate of late, as it is shown.
+                    let left = Duration::try_from_secs_f64(
+                        bar.length().unwrap_or(0).saturating_sub(*batch) as f64 / rate,
+                    );
+                    let left = left.map_or_else(|_| "?".to_owned(), text::clock);
+                    bar.set_message(format!("<{left}  {}  {}", per_second(*rate), shown(values, "")));
                 }
             }
             Event::StageFinished { stage, epoch, batches, seconds, values } => {
@@ -105,7 +103,7 @@ impl Progress {
         self.bar = Some(bar(
             batches,
             &label,
-            "{prefix:14} {bar:28.cyan/dim} {pos:>5}/{len}  {elapsed}<{eta}  {msg}",
+            "{prefix:14} {percent:>3}% {bar:24.cyan/dim} {pos:>5}/{len}  {clock}{wide_msg}",
         ));
     }
 
@@ -194,7 +192,12 @@ impl Progress {
 fn bar(length: u64, label: &str, template: &str) -> ProgressBar {
     let bar = ProgressBar::new(length).with_prefix(label.to_owned());
     // The template is a constant of this file; a fault in it would show a plain bar.
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("clock", |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // A bar that cannot be drawn is not worth an error.
+            let _ = text.write_str(&text::clock(state.elapsed()));
+        });
     bar.set_style(style.progress_chars("━╸─"));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
@@ -202,12 +205,20 @@ fn bar(length: u64, label: &str, template: &str) -> ProgressBar {
 
 /// `loss 0.1234  accuracy 0.9812`.
 pub(crate) fn shown(values: &Values, prefix: &str) -> String {
-    // The loss first, since it is what training minimises.
+    // The loss first, since it is what training minimises; the learning rate last.
     let mut values: Vec<_> = values.iter().collect();
-    values.sort_by_key(|(name, _)| (name.as_str() != "loss", *name));
+    let place = |name: &str| match name {
+        "loss" => 0,
+        "lr" => 2,
+        _ => 1,
+    };
+    values.sort_by_key(|(name, _)| (place(name), *name));
     values
         .into_iter()
-        .map(|(name, value)| format!("{prefix}{name} {}", number(*value)))
+        .map(|(name, value)| {
+            let value = if name == "lr" { format!("{value:.2e}") } else { number(*value) };
+            format!("{prefix}{name} {value}")
+        })
         .collect::<Vec<_>>()
         .join("  ")
 }

@@ -27,7 +27,10 @@ fn the_shipped_configuration_fits_every_component_it_names() {
         "model=resnet152",
         "dataset=mnist",
         "dataset=cifar10",
-        "callbacks=[default,early_stopping]",
+        "callbacks=[default,early_stopping,timer,spike_detection,on_exception_checkpoint,prediction_writer]",
+        "callbacks=[default,learning_rate_finder,batch_size_finder,gradient_accumulation_scheduler]",
+        "callbacks=[default,ema_weight_averaging,stochastic_weight_averaging,backbone_finetuning]",
+        "callbacks=[default,weight_averaging,throughput_monitor,device_stats_monitor]",
         "experiment=quickstart",
     ];
     for group in groups {
