@@ -43,6 +43,8 @@ impl Fit<'_, '_> {
     }
 
     fn tune_learning_rate(&mut self, search: &LearningRateSearch) -> Result<()> {
+        let message = format!("trying {} learning rates, one a step", search.num_training_steps);
+        self.session.trainer.events.log(Level::Info, message);
         let curve = self.search_learning_rate(search)?;
         let mut callbacks = mem::take(&mut self.session.trainer.callbacks);
         let told = callbacks.iter_mut().try_for_each(|(_, callback)| {
@@ -76,6 +78,7 @@ impl Fit<'_, '_> {
         search: &BatchSizeSearch,
         configure: ConfigureOptimizers<'_>,
     ) -> Result<()> {
+        self.session.trainer.events.log(Level::Info, "trying batch sizes until one does not fit".to_owned());
         let size = self.search_batch_size(search)?;
         self.session.trainer.events.log(Level::Info, format!("batch size {size}, as found by the finder"));
         self.session.state.tuned.batch_size = Some(size);

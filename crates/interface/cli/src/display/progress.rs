@@ -17,14 +17,15 @@ use crate::terminal::{BOLD, CYAN, RED, YELLOW, draws, styled, tell};
 pub(crate) struct Progress {
     /// None where nobody looks.
     bar: Option<ProgressBar>,
-    /// The training part of the epoch at hand, told when its validation is done too.
-    epoch: Option<EpochLine>,
+    /// Epoch and batches of the training that is under way.
+    training: Option<(u64, u64)>,
+    /// The latest validation of its epoch, told in the epoch's own line.
+    validated: Option<Validation>,
     epochs: Option<u64>,
 }
 
 #[derive(Debug)]
-struct EpochLine {
-    number: u64,
+struct Validation {
     seconds: f64,
     rate: f64,
     values: Values,
@@ -32,7 +33,7 @@ struct EpochLine {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { bar: None, epoch: None, epochs: None }
+        Self { bar: None, training: None, validated: None, epochs: None }
     }
 
     /// Shows what is to be seen of an event.
@@ -43,8 +44,7 @@ impl Progress {
             }
             Event::StageStarted { stage, epoch, epochs, batches } => {
                 if *stage == Stage::Train {
-                    self.tell_epoch(&Values::new());
-                    self.epochs = *epochs;
+                    (self.epochs, self.training) = (*epochs, Some((*epoch, *batches)));
                 }
                 self.start(*stage, *epoch, *batches);
             }
@@ -84,8 +84,8 @@ impl Progress {
 
     /// Takes the bar away and tells what is not told yet.
     pub(crate) fn end(&mut self) {
-        self.tell_epoch(&Values::new());
         self.clear();
+        self.tell_validation();
     }
 
     fn start(&mut self, stage: Stage, epoch: u64, batches: u64) {
@@ -112,35 +112,33 @@ impl Progress {
         let rate = batches as f64 / seconds.max(1e-9);
         match stage {
             Stage::Train => {
-                self.epoch = Some(EpochLine { number: epoch, seconds, rate, values: values.clone() })
+                self.training = None;
+                let label = self.epoch_label(epoch);
+                let validated = self.validated.take().map_or_else(String::new, |validation| {
+                    format!("  {}", styled(BOLD, shown(&validation.values, "val/")))
+                });
+                let (rate, values) = (per_second(rate), shown(values, ""));
+                self.line(format!("{label:14} {seconds:>6.1}s  {rate}  {values}{validated}"));
             }
-            Stage::Validate if self.epoch.is_some() => self.tell_epoch(values),
-            Stage::Validate | Stage::Test => {
-                let label = if stage == Stage::Test { "test" } else { "validation" };
-                self.line(format!(
-                    "{label:14} {:>6.1}s  {}  {}",
-                    seconds,
-                    per_second(rate),
-                    shown(values, "")
-                ));
+            Stage::Validate => {
+                // Several in one epoch: all but the last have a line of their own.
+                self.tell_validation();
+                self.validated = Some(Validation { seconds, rate, values: values.clone() });
+                match self.training {
+                    Some((epoch, batches)) => self.start(Stage::Train, epoch, batches),
+                    None => self.tell_validation(),
+                }
             }
+            Stage::Test => self.line(result("test", seconds, rate, values)),
             Stage::SanityCheck | Stage::Predict => {}
         }
     }
 
-    fn tell_epoch(&mut self, validation: &Values) {
-        let Some(EpochLine { number, seconds, rate, values }) = self.epoch.take() else { return };
-        let label = self.epoch_label(number);
-        let validated = if validation.is_empty() {
-            String::new()
-        } else {
-            format!("  {}", styled(BOLD, shown(validation, "val/")))
-        };
-        self.line(format!(
-            "{label:14} {seconds:>6.1}s  {}  {}{validated}",
-            per_second(rate),
-            shown(&values, "")
-        ));
+    /// The validation that is not told yet, in a line of its own.
+    fn tell_validation(&mut self) {
+        if let Some(Validation { seconds, rate, values }) = self.validated.take() {
+            self.line(result("validation", seconds, rate, &values));
+        }
     }
 
     fn epoch_label(&self, epoch: u64) -> String {
@@ -187,6 +185,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// The line of a stage that stands alone.
+fn result(label: &str, seconds: f64, rate: f64, values: &Values) -> String {
+    format!("{label:14} {seconds:>6.1}s  {}  {}", per_second(rate), shown(values, ""))
 }
 
 fn bar(length: u64, label: &str, template: &str) -> ProgressBar {

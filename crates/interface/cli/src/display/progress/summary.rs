@@ -39,7 +39,7 @@ pub(super) fn shown(
             size(&part.input),
             size(&part.output),
             part.flops.map_or_else(|| "-".to_owned(), operations),
-            styled(DIM, mode),
+            if mode.is_empty() { String::new() } else { styled(DIM, mode) },
         ]
     });
     let head = [
@@ -49,7 +49,7 @@ pub(super) fn shown(
         ("in", Align::Right),
         ("out", Align::Right),
         ("FLOPs", Align::Right),
-        ("", Align::Left),
+        (" ", Align::Left),
     ];
     // What is between the layers, such as attention, belongs to no part.
     let within: u64 = parts.iter().filter_map(|part| part.flops).sum();
@@ -57,7 +57,9 @@ pub(super) fn shown(
         Some(rest) => styled(DIM, format!("\n{} between the parts", operations(rest))),
         None => String::new(),
     };
-    format!("{}{between}\n{sums}", table::text(&head, &rows.collect::<Vec<_>>()))
+    let table = table::text(&head, &rows.collect::<Vec<_>>());
+    let table: Vec<_> = table.lines().map(str::trim_end).collect();
+    format!("{}{between}\n{sums}", table.join("\n"))
 }
 
 /// `3.64 GFLOPs`.
