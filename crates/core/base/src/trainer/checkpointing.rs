@@ -47,7 +47,7 @@ impl Session<'_> {
                 .collect(),
         };
         let state = SavedState {
-            trainer: self.state.clone(),
+            trainer: self.state,
             callbacks: self
                 .trainer
                 .callbacks
