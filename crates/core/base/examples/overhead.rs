@@ -264,8 +264,7 @@ fn trained(memory: &Arc<Mutex<InMemory>>, steps: u64, setup: Setup) -> [f64; 2] 
     }
     drop(trainer);
     drained.join().unwrap();
-    let took = *took.lock().unwrap();
-    took
+    *took.lock().unwrap()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -78,8 +78,8 @@ mod tests {
             ..Profile::default()
         };
         let shown = anstream::adapter::strip_str(&text(&profile)).to_string();
-        assert!(shown.contains("forward  1.50 s   150 ms   75.0%"), "{shown}");
-        assert!(shown.contains("total    2.00 s   200 ms  100.0%"), "{shown}");
+        assert!(shown.contains("forward  1.50 s    150 ms   75.0%"), "{shown}");
+        assert!(shown.contains("total    2.00 s    200 ms  100.0%"), "{shown}");
         assert!(shown.contains("profile/simple.txt"));
     }
 }
