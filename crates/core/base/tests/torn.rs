@@ -119,9 +119,9 @@ fn trace(scene: &Scene, child: &mut Child, thread: Pid, number: usize) -> Traced
         match waitpid(thread, Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::PtraceSyscall(_)) => {
                 let registers = ptrace::getregs(thread).unwrap();
-                if ptrace::syscall_info(thread).unwrap().op == libc::PTRACE_SYSCALL_INFO_ENTRY
-                    && let Some(name) = changes_the_disk(&registers)
-                {
+                // As a call is about to be made, the kernel has put this where its result will be.
+                let is_entry = registers.rax.cast_signed() == -i64::from(libc::ENOSYS);
+                if is_entry && let Some(name) = changes_the_disk(&registers) {
                     if seen == number {
                         child.kill().unwrap();
                         return Traced::Killed(name);
