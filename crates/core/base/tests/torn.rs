@@ -101,9 +101,12 @@ fn killed_at(scene: &Scene, number: usize) -> Traced {
         thread::sleep(Duration::from_millis(1));
     }
     let id = fs::read_to_string(scene.note("thread")).unwrap();
-    let traced = trace(scene, &mut child, Pid::from_raw(id.parse().unwrap()), number);
-    // Killed, ended or refused: it is not to stay.
+    let thread = Pid::from_raw(id.parse().unwrap());
+    let traced = trace(scene, &mut child, thread, number);
+    // Killed, ended or refused: it is not to stay. Whoever traces a thread has to take its end first.
     let _ = child.kill();
+    let any = Some(WaitPidFlag::__WALL);
+    while !matches!(waitpid(thread, any), Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_)) {}
     child.wait().unwrap();
     traced
 }
