@@ -271,6 +271,8 @@ fn hurt_and_resumed(runs: &Runs, name: &str, noise: &str, hurt: impl FnOnce(&Pat
     runs.end(&Runs::finish(runs.resume(name, &[])))
 }
 
+type Hurt<'a> = &'a dyn Fn(&Path);
+
 /// Changes a file's text and puts its new digest into the manifest.
 fn rewrite(checkpoint: &Path, name: &str, change: &dyn Fn(&mut Value)) {
     let path = checkpoint.join(name);
@@ -301,7 +303,7 @@ fn a_checkpoint_that_lacks_anything_is_caught_by_the_same_comparison() {
             assert!(manifest["files"].as_object_mut().unwrap().remove("gradients.safetensors").is_some());
         });
     };
-    let hurts: [(&str, &str, &dyn Fn(&Path)); 3] = [
+    let hurts: [(&str, &str, Hurt<'_>); 3] = [
         ("sampler-off-by-one", kept, &off_by_one),
         ("window-dropped", kept, &without_gradients),
         ("stream-left-out", left_out, &|_| {}),
