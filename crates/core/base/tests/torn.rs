@@ -101,9 +101,12 @@ fn killed_at(scene: &Scene, number: usize) -> Traced {
         thread::sleep(Duration::from_millis(1));
     }
     let id = fs::read_to_string(scene.note("thread")).unwrap();
-    let traced = trace(scene, &mut child, Pid::from_raw(id.parse().unwrap()), number);
-    // Killed, ended or refused: it is not to stay.
+    let thread = Pid::from_raw(id.parse().unwrap());
+    let traced = trace(scene, &mut child, thread, number);
+    // Killed, ended or refused: it is not to stay. Whoever traces a thread has to take its end first.
     let _ = child.kill();
+    let any = Some(WaitPidFlag::__WALL);
+    while !matches!(waitpid(thread, any), Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_)) {}
     child.wait().unwrap();
     traced
 }
@@ -119,9 +122,9 @@ fn trace(scene: &Scene, child: &mut Child, thread: Pid, number: usize) -> Traced
         match waitpid(thread, Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::PtraceSyscall(_)) => {
                 let registers = ptrace::getregs(thread).unwrap();
-                if ptrace::syscall_info(thread).unwrap().op == libc::PTRACE_SYSCALL_INFO_ENTRY
-                    && let Some(name) = changes_the_disk(&registers)
-                {
+                // As a call is about to be made, the kernel has put this where its result will be.
+                let is_entry = registers.rax.cast_signed() == -i64::from(libc::ENOSYS);
+                if is_entry && let Some(name) = changes_the_disk(&registers) {
                     if seen == number {
                         child.kill().unwrap();
                         return Traced::Killed(name);

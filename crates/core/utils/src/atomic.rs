@@ -174,7 +174,9 @@ mod tests {
 
     #[test]
     fn two_folders_change_places_in_either_way() {
-        for exchange in [put_in_place, |a: &Path, b: &Path| Ok(exchange_in_three_steps(a, b).unwrap())] {
+        let in_three =
+            |a: &Path, b: &Path| exchange_in_three_steps(a, b).map_err(|source| WriteError::new(b, source));
+        for exchange in [put_in_place, in_three] {
             let folder = tempfile::tempdir().unwrap();
             let (new, old) = (folder.path().join(".new"), folder.path().join("name"));
             for (path, text) in [(&new, "new"), (&old, "old")] {

@@ -95,7 +95,7 @@ mod tests {
         let live = Tensors { model: vec![("w".to_owned(), weight.shallow_clone())], ..Tensors::default() };
         let mut buffers = Buffers::default();
         let first = buffers.snapshot(&live).unwrap();
-        no_grad(|| weight.shallow_clone().fill_(1.0));
+        let _ = no_grad(|| weight.shallow_clone().fill_(1.0));
         assert!(first.model[0].1.equal(&before) && !first.model[0].1.requires_grad());
         assert_eq!(first.model[0].1.stride(), weight.stride());
         let place = first.model[0].1.data_ptr();

@@ -259,7 +259,7 @@ const UNTIL_SIX: &str = "++callbacks.save_anywhere.until=6";
 
 /// Runs for eight batches, dies, has its checkpoint `hurt`, and goes on.
 fn hurt_and_resumed(runs: &Runs, name: &str, noise: &str, hurt: impl FnOnce(&Path)) -> End {
-    let arguments = runs.arguments(name, &["callbacks.model_checkpoint=null", UNTIL_SIX, noise]);
+    let arguments = runs.arguments(name, &["~callbacks.model_checkpoint", UNTIL_SIX, noise]);
     let killed = runs.command(&arguments).env("FULMEN_TEST_ABORT_AFTER", "8").output().unwrap();
     assert_eq!(Finished::of(killed).code, 1);
     let shown = runs.sandbox.run(&["runs", "show", name, "--json"]).succeeded().result();
@@ -270,6 +270,8 @@ fn hurt_and_resumed(runs: &Runs, name: &str, noise: &str, hurt: impl FnOnce(&Pat
     hurt(&checkpoint);
     runs.end(&Runs::finish(runs.resume(name, &[])))
 }
+
+type Hurt<'a> = &'a dyn Fn(&Path);
 
 /// Changes a file's text and puts its new digest into the manifest.
 fn rewrite(checkpoint: &Path, name: &str, change: &dyn Fn(&mut Value)) {
@@ -288,7 +290,7 @@ fn rewrite(checkpoint: &Path, name: &str, change: &dyn Fn(&mut Value)) {
 fn a_checkpoint_that_lacks_anything_is_caught_by_the_same_comparison() {
     let runs = Runs::new();
     let (kept, left_out) = ("callbacks.noise.is_left_out=false", "++callbacks.noise.is_left_out=true");
-    let whole = runs.end(&Runs::finish(runs.start("whole", &["callbacks.model_checkpoint=null", UNTIL_SIX])));
+    let whole = runs.end(&Runs::finish(runs.start("whole", &["~callbacks.model_checkpoint", UNTIL_SIX])));
     let kept = &format!("++{kept}");
     // Nothing is hurt: the same. Without this, the rest would prove nothing.
     assert_same(&hurt_and_resumed(&runs, "unhurt", kept, |_| {}), &whole, "unhurt");
@@ -301,7 +303,7 @@ fn a_checkpoint_that_lacks_anything_is_caught_by_the_same_comparison() {
             assert!(manifest["files"].as_object_mut().unwrap().remove("gradients.safetensors").is_some());
         });
     };
-    let hurts: [(&str, &str, &dyn Fn(&Path)); 3] = [
+    let hurts: [(&str, &str, Hurt<'_>); 3] = [
         ("sampler-off-by-one", kept, &off_by_one),
         ("window-dropped", kept, &without_gradients),
         ("stream-left-out", left_out, &|_| {}),
