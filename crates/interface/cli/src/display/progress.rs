@@ -64,8 +64,7 @@ impl Progress {
             }
             Event::Checkpoint { .. } => {}
             Event::Profile { profile } => {
-                self.tell_epoch(&Values::new());
-                self.clear();
+                self.end();
                 tell(super::profile::text(profile));
             }
             Event::Download { name, received, total } => self.download(name, *received, *total),
