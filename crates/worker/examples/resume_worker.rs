@@ -6,6 +6,7 @@ use fulmen_base::{Callback, CallbackKind, HookContext, Result};
 use fulmen_registry::component;
 use fulmen_torch::tch::no_grad;
 use fulmen_utils::Address;
+use rustix::process::{Signal, getpid, kill_process};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,14 +50,15 @@ impl Callback for SaveAnywhere {
         if batches <= self.config.until && batches.is_multiple_of(self.config.every_n_batches) {
             self.save(context, format!("batches={batches}"));
         }
-        if std::env::var("FULMEN_TEST_ABORT_AFTER").is_ok_and(|after| after == batches.to_string()) {
+        if std::env::var("FULMEN_TEST_DIE_AFTER").is_ok_and(|after| after == batches.to_string()) {
             // Once the checkpoint before this is on the disk.
             let last = context.folder.join("checkpoints/last");
             while std::fs::read_link(&last).ok().as_deref() != self.last.as_deref().map(std::path::Path::new)
             {
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
-            std::process::abort();
+            kill_process(getpid(), Signal::KILL)
+                .map_err(|error| fulmen_base::Error::Torch(format!("it lives on: {error}")))?;
         }
         Ok(())
     }

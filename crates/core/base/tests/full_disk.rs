@@ -51,7 +51,6 @@ fn bytes(folder: &Path) -> Vec<u8> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "whoever runs the tests is to know")]
 fn a_disk_that_fills_up_ends_the_run_and_leaves_the_checkpoint_before_to_go_on_from() {
     let scratch = tempfile::tempdir().unwrap();
     let (disk, elsewhere) = (scratch.path().join("disk"), scratch.path().join("elsewhere"));

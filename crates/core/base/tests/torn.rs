@@ -162,7 +162,6 @@ fn changes_the_disk(registers: &libc::user_regs_struct) -> Option<&'static str> 
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "whoever runs the tests is to know")]
 fn a_kill_at_any_system_call_of_a_save_leaves_the_last_checkpoint_valid() {
     let mut calls = Vec::new();
     let mut least = 0.0;

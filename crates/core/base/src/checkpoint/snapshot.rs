@@ -55,7 +55,7 @@ fn fits(kept: &Tensor, live: &Tensor) -> bool {
 fn empty(tensor: &Tensor) -> Result<Tensor, TchError> {
     match tensor.device() {
         Device::Cpu => tensor.detach().f_empty_like(),
-        device => Tensor::f_empty_strided(&tensor.size(), &tensor.stride(), (tensor.kind(), Device::Cpu))?
+        device => Tensor::f_empty_strided(tensor.size(), tensor.stride(), (tensor.kind(), Device::Cpu))?
             .f_pin_memory(device),
     }
 }

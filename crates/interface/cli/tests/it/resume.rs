@@ -260,7 +260,7 @@ const UNTIL_SIX: &str = "++callbacks.save_anywhere.until=6";
 /// Runs for eight batches, dies, has its checkpoint `hurt`, and goes on.
 fn hurt_and_resumed(runs: &Runs, name: &str, noise: &str, hurt: impl FnOnce(&Path)) -> End {
     let arguments = runs.arguments(name, &["~callbacks.model_checkpoint", UNTIL_SIX, noise]);
-    let killed = runs.command(&arguments).env("FULMEN_TEST_ABORT_AFTER", "8").output().unwrap();
+    let killed = runs.command(&arguments).env("FULMEN_TEST_DIE_AFTER", "8").output().unwrap();
     assert_eq!(Finished::of(killed).code, 1);
     let shown = runs.sandbox.run(&["runs", "show", name, "--json"]).succeeded().result();
     let folder = PathBuf::from(text(&shown, "/info/artifact_uri").trim_start_matches("file://"));
