@@ -48,7 +48,13 @@ impl Callback for Clock {
         if saves {
             let (name, aliases) = (format!("step={step}"), vec!["last"]);
             let replaces = vec![format!("step={}", step - EVERY)];
-            context.request_checkpoint(CheckpointRequest { name, aliases, replaces, reason: String::new() });
+            context.request_checkpoint(CheckpointRequest {
+                name,
+                aliases,
+                replaces,
+                weights_only: false,
+                reason: String::new(),
+            });
         }
         if let (Some(began), Ok(mut steps)) = (self.1, self.0.lock()) {
             steps.push((began, Instant::now(), saves));

@@ -40,7 +40,13 @@ impl SaveAnywhere {
     fn save(&mut self, context: &mut HookContext<'_>, name: String) {
         let replaces = self.last.replace(name.clone()).into_iter().collect();
         let reason = "a test".to_owned();
-        context.request_checkpoint(CheckpointRequest { name, aliases: vec!["last"], replaces, reason });
+        context.request_checkpoint(CheckpointRequest {
+            name,
+            aliases: vec!["last"],
+            replaces,
+            weights_only: false,
+            reason,
+        });
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 fn request(name: &str, aliases: &[&'static str], replaces: &[&str]) -> CheckpointRequest {
     CheckpointRequest {
+        weights_only: false,
         name: name.to_owned(),
         aliases: aliases.to_vec(),
         replaces: replaces.iter().map(|&name| name.to_owned()).collect(),

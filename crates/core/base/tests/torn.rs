@@ -25,6 +25,7 @@ fn save_value(folder: &Path, name: &str, value: f64, aliases: &[&'static str], r
     let tensor = || vec![("w".to_owned(), Tensor::full([8], value, (Kind::Float, Device::Cpu)))];
     let tensors = Tensors { model: tensor(), optimizer: tensor(), gradients: tensor(), ..Tensors::default() };
     let request = CheckpointRequest {
+        weights_only: false,
         name: name.to_owned(),
         aliases: aliases.to_vec(),
         replaces: replaces.iter().map(|&name| name.to_owned()).collect(),

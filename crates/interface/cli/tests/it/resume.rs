@@ -43,10 +43,6 @@ const RUN: [&str; 20] = [
     "+callbacks.noise={_target_: test.noise}",
 ];
 
-/// Means over a whole epoch: what they have counted when a run is stopped in its middle is not kept in a checkpoint as long as
-/// no model gives its `metric_state`.
-const UNTIL_METRIC_STATE_IS_KEPT: [&str; 2] = ["train/accuracy", "train/loss"];
-
 /// What a run is at its end.
 #[derive(Debug, PartialEq)]
 struct End {
@@ -111,19 +107,14 @@ impl Runs {
         for of_the_clock in ["elapsed_ms", "validated_at_ms"] {
             state["trainer"].as_object_mut().unwrap().remove(of_the_clock);
         }
-        // Its length depends on the values, and those that differ still are left out below.
+        // The length of a file that holds times of day; what else it holds is compared below.
         state.as_object_mut().unwrap().remove("recorded");
-        state["metrics"].as_object_mut().unwrap().retain(|key, _| is_kept(key));
         let record = fs::read_to_string(artifacts.join("metrics.jsonl")).unwrap();
         let record = record.lines().map(|line| {
             let mut event: Value = serde_json::from_str(line).unwrap();
             event.as_object_mut().unwrap().remove("time_ms");
-            event["values"].as_object_mut().unwrap().retain(|key, _| is_kept(key));
             event
         });
-        // Without those that are left out, an event may be empty.
-        let record =
-            record.filter(|event| event["values"].as_object().is_some_and(|values| !values.is_empty()));
         End {
             model: fs::read(checkpoint.join("model.safetensors")).unwrap(),
             optimizer: fs::read(checkpoint.join("optimizer.safetensors")).unwrap(),
@@ -138,7 +129,7 @@ impl Runs {
         let store = fulmen_tracking::open(&uri).unwrap();
         let run = store.run(id).unwrap();
         let mut logged = Vec::new();
-        for metric in run.data.metrics.iter().filter(|metric| is_kept(&metric.key)) {
+        for metric in &run.data.metrics {
             let query =
                 HistoryQuery { run_id: id.to_owned(), key: metric.key.clone(), ..HistoryQuery::default() };
             let page = store.metric_history(&query).unwrap();
@@ -151,10 +142,6 @@ impl Runs {
     fn checkpoints(result: &Value) -> PathBuf {
         Path::new(text(result, "/folder")).join("artifacts/checkpoints")
     }
-}
-
-fn is_kept(key: &str) -> bool {
-    !UNTIL_METRIC_STATE_IS_KEPT.contains(&key)
 }
 
 /// Who is killed, and how.

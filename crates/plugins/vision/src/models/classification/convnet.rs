@@ -26,10 +26,24 @@ pub struct ConvNetConfig {
     /// Channels of each convolution, one after the other.
     #[serde(default = "default_channels")]
     pub channels: Vec<i64>,
+    /// What the last layer looks at: the average over height and width, or every value, for images of one size alone.
+    #[serde(default)]
+    pub pooling: Pooling,
     /// Share of the features that is dropped in training, before the last layer.
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub dropout: f64,
+}
+
+/// What the last layer of a [`ConvNetConfig`] looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The average over height and width.
+    #[default]
+    Average,
+    /// Every value.
+    None,
 }
 
 fn default_channels() -> Vec<i64> {
@@ -44,6 +58,7 @@ pub struct ConvNet {
     in_channels: i64,
     blocks: Vec<(Conv2d, BatchNorm2d)>,
     head: Linear,
+    pooling: Pooling,
     dropout: f64,
 }
 
@@ -63,8 +78,20 @@ impl ConvNet {
             ));
             channels = next;
         }
-        let head = Linear::new(&(path / "head"), channels, num_classes);
-        Ok(Box::new(Self { in_channels, blocks, head, dropout: config.dropout }))
+        let features = match config.pooling {
+            Pooling::Average => channels,
+            Pooling::None => {
+                let (mut height, mut width) = input::height_and_width("vision.convnet", context.data)?;
+                for _ in &config.channels {
+                    if height.min(width) >= 4 {
+                        (height, width) = (height / 2, width / 2);
+                    }
+                }
+                channels * height * width
+            }
+        };
+        let head = Linear::new(&(path / "head"), features, num_classes);
+        Ok(Box::new(Self { in_channels, blocks, head, pooling: config.pooling, dropout: config.dropout }))
     }
 }
 
@@ -86,7 +113,11 @@ impl Network for ConvNet {
                 x = x.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
             }
         }
-        let features = x.mean_dim([2, 3].as_slice(), false, x.kind()).dropout(self.dropout, mode.is_train());
+        let features = match self.pooling {
+            Pooling::Average => x.mean_dim([2, 3].as_slice(), false, x.kind()),
+            Pooling::None => x.flatten(1, -1),
+        };
+        let features = features.dropout(self.dropout, mode.is_train());
         Ok(Tensors::new().with("logits", self.head.forward(&features)))
     }
 }
@@ -101,6 +132,18 @@ mod tests {
     use serde_json::json;
 
     use crate::models::testing::{build, check_classifier, data, names};
+
+    #[test]
+    fn without_pooling_it_looks_at_every_value_of_images_of_one_size() {
+        for (channels, height, width) in [(1, 28, 28), (3, 9, 6)] {
+            check_classifier(
+                &json!({"_target_": "vision.convnet", "pooling": "none"}),
+                channels,
+                height,
+                width,
+            );
+        }
+    }
 
     #[test]
     fn it_takes_any_image_of_4_by_4_and_up() {
