@@ -95,6 +95,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         environment: BTreeMap::new(),
         profiler: None,
         scaler: None,
+        loggers: Vec::new(),
+        failure: None,
     };
     trainer.prepare(&model)?;
     let mut configure = |model: &dyn Model, _: SchedulerContext| {

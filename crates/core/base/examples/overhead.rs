@@ -188,7 +188,9 @@ fn by_hand(memory: &Arc<Mutex<InMemory>>, steps: u64) -> [f64; 2] {
     let model = OneLayer::new();
     let mut optimizer = optimizer(&model);
     let params: Vec<Tensor> = model.variables.trainable_variables();
-    let loader = DataLoader::train(Arc::new(Data(memory.clone())), &loader_config(), 0);
+    let Ok(loader) = DataLoader::train(Arc::new(Data(memory.clone())), &loader_config(), 0) else {
+        return [f64::NAN; 2];
+    };
     let mut began = Moment::now();
     for (step, batch) in (0..).zip(loader.batches(0, 0, steps)) {
         if step == WARM_UP {
@@ -232,7 +234,7 @@ fn trained(memory: &Arc<Mutex<InMemory>>, steps: u64, setup: Setup) -> [f64; 2] 
         config: serde_json::from_value::<TrainerConfig>(settings).unwrap(),
         loader: loader_config(),
         strategy: Box::new(SingleDevice(Device::Cpu)),
-        callbacks: vec![("progress_bar".to_owned(), Box::new(ProgressBar))],
+        callbacks: vec![("progress_bar".to_owned(), Box::new(ProgressBar::default()))],
         loggers: Vec::new(),
         events,
         stop: StopSignal::default(),

@@ -152,18 +152,23 @@ pub trait Model: Debug + Send {
     fn reset_metrics(&mut self, stage: Stage);
 
     /// What the metrics of all stages have counted, the mean of the loss among them, as `<stage>/<metric>/<state>`: tensors of their
-    /// own, which a checkpoint may hold while counting goes on.
+    /// own, which a checkpoint may hold while counting goes on. A model that counts nothing has none.
     ///
     /// # Errors
     /// When libtorch refuses.
-    fn metric_state(&self) -> Result<Vec<(String, Tensor)>>;
+    fn metric_state(&self) -> Result<Vec<(String, Tensor)>> {
+        Ok(Vec::new())
+    }
 
     /// Goes on from what [`Self::metric_state`] gave: metrics of an epoch that is resumed end with the same bits. A metric that was not
     /// there when the state was saved begins anew.
     ///
     /// # Errors
     /// When a state is of another metric.
-    fn load_metric_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()>;
+    fn load_metric_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
 
     /// Sets the gradients of `params` to zero; by default they are freed.
     ///

@@ -33,6 +33,12 @@ pub struct ProgressBar {
     told: u64,
 }
 
+impl Default for ProgressBar {
+    fn default() -> Self {
+        Self { refresh_rate: one(), told: 0 }
+    }
+}
+
 impl Callback for ProgressBar {
     fn on_progress(&mut self, progress: &StageProgress<'_>, events: &EventSink) {
         let StageProgress { stage, epoch, batch, batches, rate, values } = *progress;
