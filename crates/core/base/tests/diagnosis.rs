@@ -366,7 +366,7 @@ fn a_loader_that_stands_still_is_told_with_its_samples_and_ends_the_run_at_its_t
         matches!(&error, Error::Stalled { batch: 1, samples, .. } if samples.contains("2, 3")),
         "{error}"
     );
-    let told = |event: &Event| matches!(event, Event::Log { message, .. } if message.contains("batch 1 is waited for: samples 2, 3"));
+    let told = |event: &Event| matches!(event, Event::Log { message, .. } if message.contains("waited for is batch 1 (samples 2, 3)"));
     assert_eq!(events.lock().unwrap().iter().filter(|event| told(event)).count(), 1);
     let page = fs::read_to_string(folder.path().join("reports/failure.md")).unwrap();
     assert!(page.starts_with("# The run failed: the loader stands still"), "{page}");

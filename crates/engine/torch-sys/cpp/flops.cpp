@@ -247,6 +247,8 @@ int ft_flops_begin(ft_tensor* params, int number) {
   return 0;
 }
 
+int ft_flops_counting(void) { return counting.load(); }
+
 void ft_flops_end(void) {
   auto& all = count();
   if (all.handle == at::INVALID_CALLBACK_HANDLE) return;
