@@ -160,7 +160,7 @@ impl Trainer {
     /// One evaluation step whose result nobody looks at.
     fn try_forward(&self, model: &mut dyn Model, batch: &Batch) -> Result<()> {
         let mut logged = Vec::new();
-        let mut context = StepContext::evaluation(Stage::SanityCheck, &batch, &mut logged);
+        let mut context = StepContext::evaluation(Stage::SanityCheck, batch, &mut logged);
         let tried = self.guarded(Stage::SanityCheck, 0, || {
             fulmen_torch::tch::no_grad(|| model.validation_step(batch, &mut context))
         });
