@@ -26,9 +26,11 @@ build: setup ## Build both programs, optimised
 run: build ## Build, then train the default experiment (ARGS="key=value …" changes it)
 	$(BINARIES)/fulmen train $(ARGS)
 
+# Some tests start an example, and `cargo test --tests` builds none.
 # Documentation tests are linked in a temporary folder, where paths relative to the program lead nowhere.
 test: build ## Run all tests
-	$(CARGO) test --release --workspace --lib --bins --tests --examples
+	$(CARGO) build --release --workspace --examples
+	$(CARGO) test --release --workspace --lib --bins --tests
 	LD_LIBRARY_PATH="$(CURDIR)/.libtorch/lib$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" $(CARGO) test --release --workspace --doc
 
 soak: build ## Kill and resume a run at 200 points, and compare every bit (POINTS=… SEED=…)

@@ -118,6 +118,9 @@ def from_events(events: list[tuple[float, dict]]) -> dict:
             case "progress":
                 marks.append((arrived, before + event["batch"]))
                 result["final_loss"] = event["values"]["loss"]
+            case "stage_finished":
+                # Progress is told at most so often; the stage's end says how many batches there were.
+                marks.append((arrived, before + event["batches"]))
     if len(marks) < 3:
         return result
     result["steps"] = marks[-1][1]

@@ -45,8 +45,10 @@ mod filter;
 mod gc;
 mod journal;
 mod limits;
+mod lineage;
 mod number;
 mod recorder;
+mod registry;
 mod run_name;
 mod sqlite;
 mod store;
@@ -65,7 +67,15 @@ pub use limits::{
     MAX_BATCH_METRICS, MAX_BATCH_PARAMS, MAX_BATCH_TAGS, MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE,
     MAX_KEY, MAX_PARAM_VALUE, MAX_TAG_VALUE,
 };
+pub use lineage::{
+    Dataset, DatasetInput, DatasetSummary, LineageStore, LoggedModel, LoggedModelMetric, LoggedModelOrder,
+    LoggedModelStatus, ModelOutput, NewLoggedModel, RunInputs, SearchLoggedModels,
+};
 pub use recorder::{DeliveryReport, RecorderOptions, Refusal, RunRecorder, sync};
+pub use registry::{
+    ModelAlias, ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, RegisteredModel,
+    SearchRegistry, Stage,
+};
 pub use sqlite::{DatabaseError, SqliteStore};
 pub use store::{
     HistoryQuery, JournalBatch, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,
