@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use fulmen_contracts::Axis;
 
-use crate::TrackingError;
+use crate::{ModelOutput, RunInputs, TrackingError};
 
 /// A group of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,12 @@ pub struct Run {
     pub info: RunInfo,
     /// What it logged.
     pub data: RunData,
+    /// What it was given.
+    #[serde(default)]
+    pub inputs: RunInputs,
+    /// Models that it has made.
+    #[serde(default)]
+    pub outputs: Vec<ModelOutput>,
 }
 
 /// What describes a run.

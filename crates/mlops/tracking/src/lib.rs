@@ -78,7 +78,7 @@ pub use registry::{
 };
 pub use sqlite::{DatabaseError, SqliteStore};
 pub use store::{
-    HistoryQuery, JournalBatch, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,
-    SearchExperiments, SearchRuns, TrackingStore,
+    HistoryQuery, JournalBatch, ModelMetric, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,
+    SearchExperiments, SearchRuns, Store, TrackingStore,
 };
 pub use uri::{UriError, open};

@@ -14,10 +14,6 @@ pub trait LineageStore: Send + Sync {
     fn log_inputs(&self, run_id: &str, inputs: &RunInputs) -> Result<(), TrackingError>;
     /// Adds models that an active run has made.
     fn log_outputs(&self, run_id: &str, models: &[ModelOutput]) -> Result<(), TrackingError>;
-    /// What a run was given.
-    fn run_inputs(&self, run_id: &str) -> Result<RunInputs, TrackingError>;
-    /// What a run has made.
-    fn run_outputs(&self, run_id: &str) -> Result<Vec<ModelOutput>, TrackingError>;
     /// The datasets that the runs of these experiments read, each (experiment, name, digest, context) once.
     fn search_datasets(&self, experiment_ids: &[String]) -> Result<Vec<DatasetSummary>, TrackingError>;
 

@@ -4,7 +4,10 @@ use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Experiment, Metric, Param, Run, RunInfo, RunStatus, Tag, TrackingError, ViewType};
+use crate::{
+    Experiment, LineageStore, Metric, ModelRegistry, Param, Run, RunInfo, RunStatus, Tag, TrackingError,
+    ViewType,
+};
 
 /// A place where experiments and runs are kept. All calls block until the store has answered.
 ///
@@ -68,6 +71,11 @@ pub trait TrackingStore: Debug + Send + Sync {
     fn log_journal(&self, run_id: &str, records: &JournalBatch) -> Result<(), TrackingError>;
 }
 
+/// All that a store offers: runs, lineage, model registry. [`open`](crate::open) makes one.
+pub trait Store: TrackingStore + LineageStore + ModelRegistry {}
+
+impl<T: TrackingStore + LineageStore + ModelRegistry> Store for T {}
+
 /// What a new experiment is given.
 #[derive(Debug, Clone, Default)]
 pub struct NewExperiment {
@@ -119,6 +127,21 @@ pub struct RunBatch {
     /// At most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
+    /// Those points of `metrics` that were measured on a logged model, once more, for that model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub model_metrics: Vec<ModelMetric>,
+}
+
+/// A metric point, and the logged model that it was measured on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelMetric {
+    /// The logged model.
+    pub model_id: String,
+    /// The point.
+    pub metric: Metric,
+    /// What it was measured on: name and digest of a dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<(String, String)>,
 }
 
 /// How a run ended.
