@@ -1,13 +1,16 @@
 //! The number format of a run.
 
+use std::borrow::Cow;
+
 use fulmen_torch::TorchError;
 use fulmen_torch::autocast::Autocast;
 use fulmen_torch::tch::{Device, Kind};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Number format, by Lightning's names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Number format, by Lightning's names; its short ones (`16`, `bf16`, `32`, `64`) are taken too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Spelling")]
 pub enum Precision {
     /// Everything in f32.
     #[default]
@@ -28,6 +31,58 @@ pub enum Precision {
     /// Parameters in f32; matrix products and convolutions in f16, the loss scaled so that gradients do not vanish.
     #[serde(rename = "16-mixed")]
     HalfMixed,
+}
+
+/// How a precision may be written: YAML reads `16` as a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Spelling {
+    Number(i64),
+    Text(String),
+}
+
+impl TryFrom<Spelling> for Precision {
+    type Error = String;
+
+    fn try_from(spelling: Spelling) -> Result<Self, String> {
+        let text = match spelling {
+            Spelling::Number(bits) => bits.to_string(),
+            Spelling::Text(text) => text,
+        };
+        let known = NAMES.iter().find(|(name, short, _)| *name == text || *short == Some(text.as_str()));
+        known.map(|&(_, _, precision)| precision).ok_or_else(|| {
+            let names: Vec<_> = NAMES.iter().map(|&(name, _, _)| name).collect();
+            format!("precision '{text}' is not one of {}", names.join(", "))
+        })
+    }
+}
+
+/// Lightning's name, its short form, and what they mean.
+const NAMES: [(&str, Option<&str>, Precision); 6] = [
+    ("32-true", Some("32"), Precision::Full),
+    ("64-true", Some("64"), Precision::Double),
+    ("bf16-true", None, Precision::Bf16),
+    ("16-true", None, Precision::Half),
+    ("bf16-mixed", Some("bf16"), Precision::Bf16Mixed),
+    ("16-mixed", Some("16"), Precision::HalfMixed),
+];
+
+impl JsonSchema for Precision {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Precision".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = NAMES.iter().flat_map(|&(name, short, _)| [Some(name), short]).flatten().collect();
+        json_schema!({"anyOf": [
+            {"type": "string", "enum": names},
+            {"type": "integer", "enum": [16, 32, 64]},
+        ]})
+    }
 }
 
 impl Precision {
@@ -57,5 +112,27 @@ impl Precision {
             _ => None,
         };
         Ok(forward())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_mean_what_they_mean_to_lightning() {
+        let read = |json: &str| serde_json::from_str::<Precision>(json).map_err(|error| error.to_string());
+        assert_eq!(read("16"), Ok(Precision::HalfMixed));
+        assert_eq!(read("\"bf16\""), Ok(Precision::Bf16Mixed));
+        assert_eq!(read("\"32\""), Ok(Precision::Full));
+        assert_eq!(read("64"), Ok(Precision::Double));
+        assert!(read("8").unwrap_err().contains("32-true, 64-true"));
+    }
+
+    #[test]
+    fn a_precision_is_written_by_its_full_name() {
+        for (name, _, precision) in NAMES {
+            assert_eq!(serde_json::to_value(precision).unwrap(), name);
+        }
     }
 }

@@ -14,31 +14,61 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fulmen_contracts::METRICS_RECORD;
-use fulmen_tracking::RunInfo;
+use fulmen_tracking::{Run, Tag};
 use fulmen_utils::atomic;
 use serde_json::Value;
 
 use crate::ManagerError;
+
+/// The tag that names a run's folder where it is not around its artifacts.
+const FOLDER_TAG: &str = "fulmen.folder";
 
 /// A run's own folder.
 #[derive(Debug, Clone)]
 pub struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// The folder of a recorded run, where its artifacts are on this machine.
+    /// The folder of a recorded run on this machine: the one that its tag `fulmen.folder` names, else the one around its artifacts.
     ///
     /// # Errors
-    /// When they are elsewhere.
-    pub fn of(run: &RunInfo) -> Result<Self, ManagerError> {
-        let uri = &run.artifact_uri;
-        let path = uri.strip_prefix("file://").unwrap_or(uri);
-        match Path::new(path).parent() {
-            Some(folder) if !path.contains("://") => Ok(Self(folder.to_path_buf())),
-            _ => Err(ManagerError::NoCheckpoint(format!(
-                "run {} keeps its artifacts at {uri}, which is not a folder here",
-                run.run_id
-            ))),
+    /// When it is elsewhere.
+    pub fn of(run: &Run) -> Result<Self, ManagerError> {
+        if let Some(tag) = run.data.tags.iter().find(|tag| tag.key == FOLDER_TAG) {
+            return Ok(Self(PathBuf::from(&tag.value)));
         }
+        let parent = local_artifacts(run).and_then(Path::parent);
+        parent.map(|folder| Self(folder.to_path_buf())).ok_or_else(|| {
+            ManagerError::NoCheckpoint(format!(
+                "run {} keeps its artifacts at {}, which is not a folder here",
+                run.info.run_id, run.info.artifact_uri
+            ))
+        })
+    }
+
+    /// Where a new run's folder goes: around its artifacts where they are on this machine and `default_root_dir` is not set; else
+    /// below `default_root_dir`, or `mlruns`. There its place is recorded in the run's tag `fulmen.folder`, which is returned.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub(crate) fn place(run: &Run, default_root_dir: Option<&str>) -> Result<(Self, Option<Tag>), ManagerError> {
+        let artifacts = local_artifacts(run);
+        if default_root_dir.is_none() && artifacts.is_some() {
+            return Ok((Self::of(run)?, None));
+        }
+        let below = Path::new(default_root_dir.unwrap_or("mlruns")).join(&run.info.experiment_id).join(&run.info.run_id);
+        let path = std::path::absolute(&below).map_err(|error| atomic::WriteError::new(&below, error))?;
+        let folder = Self(path);
+        atomic::create_folder(&folder.artifacts())?;
+        if let Some(artifacts) = artifacts {
+            // The store finds the artifacts where it expects them.
+            if let Some(parent) = artifacts.parent() {
+                atomic::create_folder(parent)?;
+            }
+            std::os::unix::fs::symlink(folder.artifacts(), artifacts)
+                .map_err(|error| atomic::WriteError::new(artifacts, error))?;
+        }
+        let tag = Tag::new(FOLDER_TAG, folder.0.to_string_lossy());
+        Ok((folder, Some(tag)))
     }
 
     /// The folder itself.
@@ -146,6 +176,14 @@ impl RunFolder {
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].iter().map(|&line| line.to_owned()).collect()
     }
+}
+
+/// The folder of a run's artifacts, where it is on this machine.
+fn local_artifacts(run: &Run) -> Option<&Path> {
+    let uri = &run.info.artifact_uri;
+    let path = uri.strip_prefix("file://").unwrap_or(uri);
+    let is_local = !path.contains("://") && !path.starts_with("mlflow-artifacts:");
+    is_local.then(|| Path::new(path))
 }
 
 /// Batches that training had done in a checkpoint; none where it is no checkpoint.

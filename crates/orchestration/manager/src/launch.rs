@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{CONTRACT_VERSION, Command, Event, RunSpec};
 use fulmen_tracking::{
-    DeliveryReport, ErrorKind, NewExperiment, NewRun, Run, RunRecorder, RunUpdate, Tag, TrackingStore,
+    DeliveryReport, ErrorKind, NewExperiment, NewRun, Run, RunBatch, RunRecorder, RunUpdate, Tag, TrackingStore,
 };
 use fulmen_utils::ids;
 use serde_json::Value;
@@ -73,7 +73,10 @@ impl Manager {
             Some(run) => run.clone(),
             None => self.create(launch)?,
         };
-        let folder = RunFolder::of(&run.info)?;
+        let folder = match &launch.resume {
+            Some(run) => RunFolder::of(run)?,
+            None => self.place(launch, &run)?,
+        };
         let begun = self.begin(launch, &run, &folder, interrupts, |event| take(event, &run));
         let (spec, recorder, mut known) = match begun {
             Ok(begun) => begun,
@@ -167,6 +170,16 @@ impl Manager {
         })?)
     }
 
+    /// Finds the place of a new run's folder, and records it where it has to be.
+    fn place(&self, launch: &Launch, run: &Run) -> Result<RunFolder, ManagerError> {
+        let root = launch.config.pointer("/trainer/default_root_dir").and_then(Value::as_str);
+        let (folder, tag) = RunFolder::place(run, root).inspect_err(|_| self.withdraw(run))?;
+        if let Some(tag) = tag {
+            self.store.log_batch(&run.info.run_id, &RunBatch { tags: vec![tag], ..RunBatch::default() })?;
+        }
+        Ok(folder)
+    }
+
     fn begin(
         &self,
         launch: &Launch,
@@ -184,7 +197,10 @@ impl Manager {
             (resumed.checkpoint, resumed.known, recorder)
         } else {
             let recorder = RunRecorder::start(self.store.clone(), &folder.journal(), &run.info.run_id)?;
-            recorder.log_params(&flatten::params(&launch.config))?;
+            let wanted = launch.config.pointer("/trainer/enable_autolog_hparams").and_then(Value::as_bool);
+            if wanted.unwrap_or(true) {
+                recorder.log_params(&flatten::params(&launch.config))?;
+            }
             (None, Known::default(), recorder)
         };
         let spec = RunSpec {
@@ -207,8 +223,13 @@ impl Manager {
             let _ = self.store.update_run(id, &update);
             return;
         }
+        self.withdraw(run);
+        let _ = fs::remove_dir_all(folder.path());
+    }
+
+    fn withdraw(&self, run: &Run) {
+        let id = &run.info.run_id;
         // What cannot be taken back is an empty record: it harms nobody.
         let _ = self.store.delete_run(id).and_then(|()| self.store.purge_run(id));
-        let _ = fs::remove_dir_all(folder.path());
     }
 }

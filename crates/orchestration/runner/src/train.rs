@@ -73,7 +73,7 @@ pub fn resume(
     overrides: &[String],
     take: impl FnMut(&Event, &Run),
 ) -> Result<Report, RunnerError> {
-    let folder = RunFolder::of(&run_to_resume.info)?;
+    let folder = RunFolder::of(run_to_resume)?;
     let composed = saved(&folder, overrides)?;
     check(&composed.resolved, job.catalog)?;
     let launch = Launch {

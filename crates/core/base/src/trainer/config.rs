@@ -85,6 +85,10 @@ pub struct TrainerConfig {
     pub barebones: bool,
     /// Where a step's time goes: `simple` measures hooks and phases, `pytorch` operators too.
     pub profiler: Option<ProfilerName>,
+    /// Folder for the folders of runs: checkpoints, logs, profiles. Left null: around the artifacts of the experiment, or `mlruns` where those are not on this machine.
+    pub default_root_dir: Option<String>,
+    /// Whether the configuration is recorded as the run's params.
+    pub enable_autolog_hparams: bool,
     /// Whether checkpoints are saved.
     pub enable_checkpointing: bool,
     /// Whether a bar shows how far a stage has come.
@@ -143,6 +147,8 @@ impl Default for TrainerConfig {
             detect_anomaly: false,
             barebones: false,
             profiler: None,
+            default_root_dir: None,
+            enable_autolog_hparams: true,
             enable_checkpointing: true,
             enable_progress_bar: true,
             enable_model_summary: true,

@@ -105,7 +105,7 @@ impl OfRun {
             overrides.into_iter().partition(|text| text.starts_with("mlflow."));
         let store = open_store(&embedded::source(source)?.compose(&of_store)?.resolved)?;
         let run = find_run(store.as_ref(), &wanted)?;
-        let folder = RunFolder::of(&run.info)?;
+        let folder = RunFolder::of(&run)?;
         let composed = saved(&folder, &of_run)?;
         let worker = Worker::find()?;
         check(&composed.resolved, &worker.catalog()?)?;

@@ -128,7 +128,7 @@ fn show(run: &Run) {
     let info = &run.info;
     say(format!("{}  {}  {}", styled(BOLD, &info.run_name), styled(DIM, &info.run_id), status(info.status)));
     say(format!("started {}, took {}", ago(info.start_time), took(run)));
-    let folder = RunFolder::of(info)
+    let folder = RunFolder::of(run)
         .map_or_else(|_| info.artifact_uri.clone(), |folder| folder.path().display().to_string());
     say(format!("folder  {folder}\n"));
     let metrics = run
@@ -203,7 +203,7 @@ fn delete(
             store.delete_run(id)?;
         }
         if hard {
-            if let Ok(folder) = RunFolder::of(&run.info) {
+            if let Ok(folder) = RunFolder::of(run) {
                 folder.remove()?;
             }
             store.purge_run(id)?;

@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &StoreArguments, overrides: &[String]) -> Result<Ex
         search_runs(store.as_ref(), SearchRuns { experiment_ids, ..SearchRuns::default() }, usize::MAX)?;
     let (mut delivered, mut failed) = (Vec::new(), Vec::new());
     for run in all {
-        let Ok(folder) = RunFolder::of(&run.info) else { continue };
+        let Ok(folder) = RunFolder::of(&run) else { continue };
         let journal = folder.journal();
         if !journal.is_file() {
             continue;
