@@ -77,7 +77,8 @@ impl JsonSchema for Precision {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names: Vec<_> = NAMES.iter().flat_map(|&(name, short, _)| [Some(name), short]).flatten().collect();
+        let names: Vec<_> =
+            NAMES.iter().flat_map(|&(name, short, _)| [Some(name), short]).flatten().collect();
         json_schema!({"anyOf": [
             {"type": "string", "enum": names},
             {"type": "integer", "enum": [16, 32, 64]},

@@ -50,12 +50,17 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub(crate) fn place(run: &Run, default_root_dir: Option<&str>) -> Result<(Self, Option<Tag>), ManagerError> {
+    pub(crate) fn place(
+        run: &Run,
+        default_root_dir: Option<&str>,
+    ) -> Result<(Self, Option<Tag>), ManagerError> {
         let artifacts = local_artifacts(run);
         if default_root_dir.is_none() && artifacts.is_some() {
             return Ok((Self::of(run)?, None));
         }
-        let below = Path::new(default_root_dir.unwrap_or("mlruns")).join(&run.info.experiment_id).join(&run.info.run_id);
+        let below = Path::new(default_root_dir.unwrap_or("mlruns"))
+            .join(&run.info.experiment_id)
+            .join(&run.info.run_id);
         let path = std::path::absolute(&below).map_err(|error| atomic::WriteError::new(&below, error))?;
         let folder = Self(path);
         atomic::create_folder(&folder.artifacts())?;

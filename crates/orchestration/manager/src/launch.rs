@@ -8,7 +8,8 @@ use std::sync::Arc;
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{CONTRACT_VERSION, Command, Event, RunSpec};
 use fulmen_tracking::{
-    DeliveryReport, ErrorKind, NewExperiment, NewRun, Run, RunBatch, RunRecorder, RunUpdate, Tag, TrackingStore,
+    DeliveryReport, ErrorKind, NewExperiment, NewRun, Run, RunBatch, RunRecorder, RunUpdate, Tag,
+    TrackingStore,
 };
 use fulmen_utils::ids;
 use serde_json::Value;

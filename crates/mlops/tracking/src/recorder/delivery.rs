@@ -139,6 +139,7 @@ impl Delivery {
             batch.metrics.extend_from_slice(&entry.batch.metrics);
             batch.params.extend_from_slice(&entry.batch.params);
             batch.tags.extend_from_slice(&entry.batch.tags);
+            batch.model_metrics.extend_from_slice(&entry.batch.model_metrics);
             records.finish = entry.finish.or(records.finish);
             records.last = entry.sequence;
             count += 1;
@@ -153,7 +154,7 @@ impl Delivery {
         store: &dyn TrackingStore,
         mut records: JournalBatch,
     ) -> Result<(), TrackingError> {
-        let RunBatch { metrics, params, tags } = std::mem::take(&mut records.batch);
+        let RunBatch { metrics, params, tags, model_metrics } = std::mem::take(&mut records.batch);
         let pieces = (params.into_iter())
             .map(|param| {
                 (format!("param {}", param.key), RunBatch { params: vec![param], ..RunBatch::default() })
@@ -165,6 +166,10 @@ impl Delivery {
             )
             .chain(metrics.into_iter().map(|metric| {
                 (format!("metric {}", metric.key), RunBatch { metrics: vec![metric], ..RunBatch::default() })
+            }))
+            .chain(model_metrics.into_iter().map(|point| {
+                let what = format!("metric {} of model {}", point.metric.key, point.model_id);
+                (what, RunBatch { model_metrics: vec![point], ..RunBatch::default() })
             }));
         let mut refused = Vec::new();
         for (what, batch) in pieces {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{error::Fault, log, session::Session};
 use crate::{
-    Axis, LifecycleStage, Metric, NewRun, Param, Run, RunData, RunInfo, RunStatus, RunUpdate, Tag,
+    Axis, LifecycleStage, Metric, NewRun, Param, Run, RunData, RunInfo, RunInputs, RunStatus, RunUpdate, Tag,
     TrackingError,
     limits::{self, invalid},
     now_ms, run_name,
@@ -110,7 +110,10 @@ pub(super) fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<Run>, Faul
     let mut rows = statement.query([&list])?;
     while let Some(row) = rows.next()? {
         let (run, info) = from_row(session, row)?;
-        found.insert(run, Run { info, data: RunData::default() });
+        found.insert(
+            run,
+            Run { info, data: RunData::default(), inputs: RunInputs::default(), outputs: Vec::new() },
+        );
     }
 
     let sql = "SELECT m.run, k.key, m.step, m.timestamp, m.axis, m.is_nan, m.value \
