@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use fulmen_encryption::{EncryptionError, Keyring, MasterKey};
@@ -12,90 +12,125 @@ use fulmen_utils::atomic;
 use crate::{
     StorageError,
     location::Location,
-    remote::{Environment, RemoteStore},
+    remote::{RemoteStore, environment},
 };
 
-/// Opens the keyring at a path or URI such as `runs/keyring.age` or `s3://bucket/keyring.age`.
-///
-/// # Errors
-/// When there is none, it cannot be reached, none of `masters` opens it, or it is damaged.
-pub fn open_keyring(uri: &str, masters: &[MasterKey]) -> Result<Keyring, StorageError> {
-    let bytes = match place(uri)? {
-        Place::File(path) => read(&path)?,
-        Place::Object(store, name) => store.version(&name)?.map(|version| version.bytes),
-    };
-    let bytes = bytes.ok_or_else(|| no_keyring(uri))?;
-    Ok(Keyring::unseal(uri, &bytes, masters)?)
+/// Where a keyring is: a path or URI such as `runs/keyring.age` or `s3://bucket/keyring.age`.
+#[derive(Debug, Clone)]
+pub struct KeyringPlace {
+    uri: String,
+    place: Place,
 }
 
-/// Makes a keyring with one data key, if there is none, and tells whether it did.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn create_keyring(uri: &str, masters: &[MasterKey]) -> Result<bool, StorageError> {
-    let bytes = Keyring::generate().seal(masters)?;
-    match place(uri)? {
-        Place::File(path) => {
-            let _lock = lock(&path)?;
-            if read(&path)?.is_some() {
-                return Ok(false);
-            }
-            write(&path, &bytes)?;
-            Ok(true)
-        }
-        Place::Object(store, name) => store.replace(&name, bytes, None),
-    }
-}
-
-/// Opens the keyring with one of `old`, has `change` change it, and writes it wrapped for `new`, in one step: whoever reads it
-/// meanwhile gets the one or the other.
-///
-/// # Errors
-/// As [`open_keyring`], and where it cannot be written, or another program changed it meanwhile.
-pub fn change_keyring(
-    uri: &str,
-    old: &[MasterKey],
-    new: &[MasterKey],
-    change: impl FnOnce(&mut Keyring),
-) -> Result<Keyring, StorageError> {
-    match place(uri)? {
-        Place::File(path) => {
-            let _lock = lock(&path)?;
-            let bytes = read(&path)?.ok_or_else(|| no_keyring(uri))?;
-            let mut keyring = Keyring::unseal(uri, &bytes, old)?;
-            change(&mut keyring);
-            write(&path, &keyring.seal(new)?)?;
-            Ok(keyring)
-        }
-        Place::Object(store, name) => {
-            let version = store.version(&name)?.ok_or_else(|| no_keyring(uri))?;
-            let mut keyring = Keyring::unseal(uri, &version.bytes, old)?;
-            change(&mut keyring);
-            if store.replace(&name, keyring.seal(new)?, Some(version.update))? {
-                return Ok(keyring);
-            }
-            let reason = "another program changed it meanwhile: try again";
-            Err(StorageError::Uri { uri: uri.to_owned(), reason: reason.to_owned() })
-        }
-    }
-}
-
+#[derive(Debug, Clone)]
 enum Place {
-    File(std::path::PathBuf),
+    File(PathBuf),
     /// The store around it, and its name.
     Object(RemoteStore, String),
 }
 
-fn place(uri: &str) -> Result<Place, StorageError> {
-    if let Location::Folder(path) = Location::parse(uri)? {
-        return Ok(Place::File(path));
+impl KeyringPlace {
+    /// Reads a path or URI. Credentials of object stores come from the environment.
+    ///
+    /// # Errors
+    /// [`StorageError::Uri`] where it names no place.
+    pub fn at(uri: &str) -> Result<Self, StorageError> {
+        Self::at_with(uri, environment())
     }
-    let (around, name) = uri.rsplit_once('/').unwrap_or((uri, ""));
-    let environment: Environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let store = RemoteStore::at(around, &environment)?;
-    store.map(|store| Place::Object(store, name.to_owned())).ok_or_else(|| no_keyring(uri))
+
+    /// As [`at`](Self::at), with these variables in place of the environment's.
+    ///
+    /// # Errors
+    /// As [`at`](Self::at).
+    pub fn at_with(
+        uri: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, StorageError> {
+        let place = match Location::parse(uri)? {
+            Location::Folder(path) => Place::File(path),
+            Location::Objects { bucket, prefix } => {
+                let mut parts: Vec<_> = prefix.parts().collect();
+                let name = parts.pop().ok_or_else(|| no_keyring(uri))?;
+                let around = uri.trim_end_matches('/');
+                let around = around.strip_suffix(name.as_ref()).unwrap_or(around);
+                let variables = variables.into_iter().collect();
+                let store = RemoteStore::connect(around, &bucket, parts.into_iter().collect(), &variables)?;
+                Place::Object(store, name.as_ref().to_owned())
+            }
+        };
+        Ok(Self { uri: uri.to_owned(), place })
+    }
+
+    /// The path or URI.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Opens the keyring.
+    ///
+    /// # Errors
+    /// When there is none, it cannot be reached, none of `masters` opens it, or it is damaged.
+    pub fn open(&self, masters: &[MasterKey]) -> Result<Keyring, StorageError> {
+        let bytes = match &self.place {
+            Place::File(path) => read(path)?,
+            Place::Object(store, name) => store.version(name)?.map(|version| version.bytes),
+        };
+        let bytes = bytes.ok_or_else(|| no_keyring(&self.uri))?;
+        Ok(Keyring::unseal(&self.uri, &bytes, masters)?)
+    }
+
+    /// Makes a keyring with one data key, if there is none, and tells whether it did.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn create(&self, masters: &[MasterKey]) -> Result<bool, StorageError> {
+        let bytes = Keyring::generate().seal(masters)?;
+        match &self.place {
+            Place::File(path) => {
+                let _lock = lock(path)?;
+                if read(path)?.is_some() {
+                    return Ok(false);
+                }
+                write(path, &bytes)?;
+                Ok(true)
+            }
+            Place::Object(store, name) => store.replace(name, bytes, None),
+        }
+    }
+
+    /// Opens the keyring with one of `old`, has `change` change it, and writes it wrapped for `new`, in one step: whoever reads it
+    /// meanwhile gets the one or the other.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and where it cannot be written, or another program changed it meanwhile.
+    pub fn change(
+        &self,
+        old: &[MasterKey],
+        new: &[MasterKey],
+        change: impl FnOnce(&mut Keyring),
+    ) -> Result<Keyring, StorageError> {
+        match &self.place {
+            Place::File(path) => {
+                let _lock = lock(path)?;
+                let bytes = read(path)?.ok_or_else(|| no_keyring(&self.uri))?;
+                let mut keyring = Keyring::unseal(&self.uri, &bytes, old)?;
+                change(&mut keyring);
+                write(path, &keyring.seal(new)?)?;
+                Ok(keyring)
+            }
+            Place::Object(store, name) => {
+                let version = store.version(name)?.ok_or_else(|| no_keyring(&self.uri))?;
+                let mut keyring = Keyring::unseal(&self.uri, &version.bytes, old)?;
+                change(&mut keyring);
+                if store.replace(name, keyring.seal(new)?, Some(version.update))? {
+                    return Ok(keyring);
+                }
+                let reason = "another program changed it meanwhile: try again";
+                Err(StorageError::Uri { uri: self.uri.clone(), reason: reason.to_owned() })
+            }
+        }
+    }
 }
 
 fn no_keyring(uri: &str) -> StorageError {

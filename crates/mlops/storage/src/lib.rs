@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes))]
 
 mod artifact;
+mod cache;
 mod error;
 mod keyring;
 mod local;
@@ -20,8 +21,9 @@ mod store;
 mod stream;
 
 pub use artifact::{Artifact, ArtifactFolder, Listing, run_artifact_folder};
+pub use cache::{CacheEntry, CacheInfo, CacheKey, CacheWriter, DatasetCache, Pruned};
 pub use error::StorageError;
-pub use keyring::{change_keyring, create_keyring, open_keyring};
+pub use keyring::KeyringPlace;
 pub use local::LocalStore;
 pub use name::ArtifactName;
 pub use store::ArtifactStore;

@@ -18,10 +18,7 @@ use object_store::{
 };
 
 pub(crate) use self::{connect::Environment, read::RemoteReader, upload::RemoteWriter};
-use crate::{
-    Artifact, ArtifactFolder, ArtifactName, Listing, StorageError,
-    location::{Bucket, Location},
-};
+use crate::{Artifact, ArtifactFolder, ArtifactName, Listing, StorageError, location::Bucket};
 
 /// The metadata field of an object's BLAKE3 digest. Azure takes letters, digits and `_` only.
 const DIGEST_ATTRIBUTE: &str = "blake3";
@@ -230,14 +227,8 @@ impl RemoteStore {
     }
 }
 
-impl RemoteStore {
-    /// The store at `uri`, if it is one of objects.
-    pub(crate) fn at(uri: &str, environment: &Environment) -> Result<Option<Self>, StorageError> {
-        match Location::parse(uri)? {
-            Location::Folder(_) => Ok(None),
-            Location::Objects { bucket, prefix } => {
-                Self::connect(uri, &bucket, prefix, environment).map(Some)
-            }
-        }
-    }
+/// The variables of this process's environment that are text.
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

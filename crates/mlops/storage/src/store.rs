@@ -12,7 +12,7 @@ use fulmen_encryption::Keyring;
 use crate::{
     Artifact, ArtifactReader, ArtifactWriter, Listing, LocalStore, StorageError, local,
     location::Location,
-    remote::{Environment, RemoteStore},
+    remote::{RemoteStore, environment},
     stream::{Stored, StoredReader},
 };
 
@@ -21,7 +21,20 @@ use crate::{
 pub struct ArtifactStore {
     backend: Backend,
     /// Where it is set, everything is encrypted on the way in, and has to be on the way out.
-    keyring: Option<Arc<Keyring>>,
+    encryption: Option<Encryption>,
+}
+
+#[derive(Debug, Clone)]
+struct Encryption {
+    keyring: Arc<Keyring>,
+    /// What the files belong to; part of the name that each is bound to.
+    scope: String,
+}
+
+impl Encryption {
+    fn bound(&self, name: &str) -> String {
+        format!("{}/{name}", self.scope)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -38,11 +51,7 @@ impl ArtifactStore {
     /// # Errors
     /// [`StorageError::Uri`] where it names none, or the environment's settings do not fit.
     pub fn open(uri: &str) -> Result<Self, StorageError> {
-        Self::open_with(
-            uri,
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        )
+        Self::open_with(uri, environment())
     }
 
     /// As [`open`](Self::open), with these variables in place of the environment's.
@@ -56,29 +65,30 @@ impl ArtifactStore {
         let backend = match Location::parse(uri)? {
             Location::Folder(path) => Backend::Local(LocalStore::new(path)),
             Location::Objects { bucket, prefix } => {
-                let environment: Environment = variables.into_iter().collect();
-                Backend::Remote(RemoteStore::connect(uri, &bucket, prefix, &environment)?)
+                let variables = variables.into_iter().collect();
+                Backend::Remote(RemoteStore::connect(uri, &bucket, prefix, &variables)?)
             }
         };
-        Ok(Self { backend, keyring: None })
+        Ok(Self { backend, encryption: None })
     }
 
     /// The store over a folder.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { backend: Backend::Local(LocalStore::new(folder)), keyring: None }
+        Self { backend: Backend::Local(LocalStore::new(folder)), encryption: None }
     }
 
     /// A store that is gone with its last clone.
     #[must_use]
     pub fn memory() -> Self {
-        Self { backend: Backend::Remote(RemoteStore::memory()), keyring: None }
+        Self { backend: Backend::Remote(RemoteStore::memory()), encryption: None }
     }
 
-    /// The same store, with everything in it encrypted under `keyring`.
+    /// The same store, with everything in it encrypted under `keyring`. Each file is bound to its name and to `scope`, which says what
+    /// the files belong to: for artifacts the run's id. A file of another scope is refused, as one under another name is.
     #[must_use]
-    pub fn encrypted(self, keyring: Arc<Keyring>) -> Self {
-        Self { keyring: Some(keyring), ..self }
+    pub fn encrypted(self, keyring: Arc<Keyring>, scope: &str) -> Self {
+        Self { encryption: Some(Encryption { keyring, scope: scope.to_owned() }), ..self }
     }
 
     /// The store's folder, where it is one of this machine.
@@ -108,9 +118,11 @@ impl ArtifactStore {
             Backend::Local(store) => Stored::Local(store.create(name)?),
             Backend::Remote(store) => Stored::Remote(store.create(name)?),
         };
-        Ok(match &self.keyring {
+        Ok(match &self.encryption {
             None => ArtifactWriter::plain(stored),
-            Some(keyring) => ArtifactWriter::encrypted(stored.path(), keyring.encrypt(name, stored)?),
+            Some(one) => {
+                ArtifactWriter::encrypted(stored.path(), one.keyring.encrypt(&one.bound(name), stored)?)
+            }
         })
     }
 
@@ -137,7 +149,7 @@ impl ArtifactStore {
                 expected: "a file",
             });
         }
-        match (&self.backend, &self.keyring) {
+        match (&self.backend, &self.encryption) {
             (Backend::Remote(store), None) => store.put_file(name, source),
             _ => self.put_reader(name, file),
         }
@@ -159,10 +171,11 @@ impl ArtifactStore {
     /// A bad name, a link out of the folder, an absent file, a folder in its place, an encrypted file that no key opens.
     pub fn reader(&self, name: &str) -> Result<ArtifactReader, StorageError> {
         let stored = self.stored(name)?;
-        Ok(match &self.keyring {
+        Ok(match &self.encryption {
             None => ArtifactReader::plain(stored),
-            Some(keyring) => {
-                ArtifactReader::encrypted(keyring.decrypt(name, &self.path_for_messages(name), stored)?)
+            Some(one) => {
+                let file = self.path_for_messages(name);
+                ArtifactReader::encrypted(one.keyring.decrypt(&one.bound(name), &file, stored)?)
             }
         })
     }
@@ -239,7 +252,7 @@ impl ArtifactStore {
         if let Some(expected) = expected.as_ref().filter(|expected| **expected != found) {
             return Err(StorageError::Digest { path, expected: expected.clone(), found });
         }
-        if self.keyring.is_some() {
+        if self.encryption.is_some() {
             self.reader(name)?.copy_to(&path, std::io::sink())?;
         }
         Ok(expected)

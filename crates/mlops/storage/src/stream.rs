@@ -27,7 +27,7 @@ pub struct ArtifactWriter {
 
 #[derive(Debug)]
 enum Sink {
-    Plain(Stored),
+    Plain(Box<Stored>),
     Encrypted(Box<EncryptingWriter<Stored>>),
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Stored {
 
 impl ArtifactWriter {
     pub(crate) fn plain(stored: Stored) -> Self {
-        Self { path: stored.path(), sink: Sink::Plain(stored) }
+        Self { path: stored.path(), sink: Sink::Plain(Box::new(stored)) }
     }
 
     pub(crate) fn encrypted(path: PathBuf, writer: EncryptingWriter<Stored>) -> Self {

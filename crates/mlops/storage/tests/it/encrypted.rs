@@ -8,7 +8,7 @@ use fulmen_storage::{ArtifactStore, StorageError};
 use crate::conformance::{all, content};
 
 fn store(folder: &tempfile::TempDir, keyring: &Arc<Keyring>) -> ArtifactStore {
-    ArtifactStore::new(folder.path().join("artifacts")).encrypted(keyring.clone())
+    ArtifactStore::new(folder.path().join("artifacts")).encrypted(keyring.clone(), "run")
 }
 
 fn fault(error: StorageError) -> EncryptionError {
@@ -26,9 +26,9 @@ fn an_encrypted_store_does_what_a_store_has_to() {
     all(&|| {
         count.set(count.get() + 1);
         ArtifactStore::new(folder.path().join(count.get().to_string()).join("artifacts"))
-            .encrypted(keyring.clone())
+            .encrypted(keyring.clone(), "run")
     });
-    all(&|| ArtifactStore::memory().encrypted(keyring.clone()));
+    all(&|| ArtifactStore::memory().encrypted(keyring.clone(), "run"));
 }
 
 #[test]
@@ -44,7 +44,8 @@ fn nothing_of_the_content_is_on_the_disk() {
 #[test]
 fn a_flipped_bit_a_swap_and_a_plain_file_are_found_also_where_the_manifest_was_changed_too() {
     let folder = tempfile::tempdir().unwrap();
-    let store = store(&folder, &Arc::new(Keyring::generate()));
+    let keyring = Arc::new(Keyring::generate());
+    let store = store(&folder, &keyring);
     store.put_bytes("a", b"one").unwrap();
     store.put_bytes("b", b"two").unwrap();
     let path = folder.path().join("artifacts/a");
@@ -60,6 +61,10 @@ fn a_flipped_bit_a_swap_and_a_plain_file_are_found_also_where_the_manifest_was_c
     assert!(matches!(fault(error), EncryptionError::Damaged { .. }));
 
     fs::copy(folder.path().join("artifacts/b"), &path).unwrap();
+    assert!(matches!(fault(store.verify("a").unwrap_err()), EncryptionError::OtherName { .. }));
+    let other_run =
+        ArtifactStore::new(folder.path().join("artifacts")).encrypted(keyring.clone(), "another run");
+    other_run.put_bytes("a", b"one").unwrap();
     assert!(matches!(fault(store.verify("a").unwrap_err()), EncryptionError::OtherName { .. }));
     fs::write(&path, "plain").unwrap();
     assert!(matches!(fault(store.reader("a").unwrap_err()), EncryptionError::NotEncrypted { .. }));

@@ -2,13 +2,13 @@
 
 use std::{io::Read as _, sync::Arc, time::Instant};
 
-use fulmen_encryption::{Keyring, MasterKey};
+use fulmen_encryption::Keyring;
 use fulmen_storage::{ArtifactStore, StorageError};
 use fulmen_utils::testing::skipped;
 
 use crate::{
-    conformance::{LARGE, all, large},
-    s3_server::{empty_store, endpoint, variables},
+    conformance::{LARGE, all, content, large},
+    s3_server::{empty_store, endpoint, request, variables},
 };
 
 macro_rules! server {
@@ -30,7 +30,7 @@ fn s3_does_what_a_store_has_to() {
 fn encrypted_s3_does_what_a_store_has_to() {
     let endpoint = server!();
     let keyring = Arc::new(Keyring::generate());
-    all(&|| empty_store(endpoint).encrypted(keyring.clone()));
+    all(&|| empty_store(endpoint).encrypted(keyring.clone(), "run"));
 }
 
 #[test]
@@ -55,12 +55,23 @@ fn a_long_listing_is_whole() {
 fn an_object_of_another_program_is_read_and_has_no_digest() {
     let endpoint = server!();
     let store = empty_store(endpoint);
-    store.put_bytes("a", b"1").unwrap();
-    // The folder of a run in the same bucket, one prefix higher.
-    let uri = store.uri();
-    let above = ArtifactStore::open_with(uri.trim_end_matches("/artifacts"), variables(endpoint)).unwrap();
-    assert_eq!(above.files().unwrap()[0].name.as_str(), "artifacts/a");
-    assert!(above.verify("artifacts/a").unwrap().is_some());
+    let key = store.uri().trim_start_matches("s3://").to_owned();
+    let answer = request(endpoint, "PUT", &format!("/{key}/a%20b"), "foreign").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(content(&store, "a b"), b"foreign");
+    assert_eq!(store.verify("a b").unwrap(), None);
+}
+
+#[test]
+fn the_digest_stands_in_the_objects_metadata() {
+    let endpoint = server!();
+    let store = empty_store(endpoint);
+    let key = store.uri().trim_start_matches("s3://").to_owned();
+    for (name, size) in [("small", 10), ("large", LARGE)] {
+        let digest = store.put_reader(name, large().take(size)).unwrap().digest.unwrap();
+        let answer = request(endpoint, "HEAD", &format!("/{key}/{name}"), "").unwrap().to_lowercase();
+        assert!(answer.contains(&format!("x-amz-meta-blake3: {digest}")), "{answer}");
+    }
 }
 
 #[test]
@@ -89,23 +100,11 @@ fn content_that_fails_within_an_upload_leaves_no_object_and_no_parts() {
     }
     shrinking.join().unwrap();
     assert!(failures > 0, "no upload met the change");
-    assert_eq!(uploads_in_progress(endpoint), 0, "an upload was left open");
-}
-
-/// The parts of uploads that nobody has finished or aborted, as the server lists them.
-fn uploads_in_progress(endpoint: &str) -> usize {
-    use std::io::Write as _;
-    let address = endpoint.trim_start_matches("http://").trim_end_matches('/');
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    let request = format!(
-        "GET /fulmen-test?uploads HTTP/1.1\r\nHost: {address}\r\nAuthorization: AWS4-HMAC-SHA256 \
-         Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    // Other tests have uploads of their own under way.
+    let answer = request(endpoint, "GET", "/fulmen-test?uploads", "").unwrap();
     assert!(answer.contains("ListMultipartUploadsResult"), "{answer}");
-    answer.matches("<UploadId>").count()
+    let prefix = store.uri().trim_start_matches("s3://fulmen-test/").to_owned();
+    assert!(!answer.contains(&prefix), "an upload was left open: {answer}");
 }
 
 #[test]
@@ -125,16 +124,4 @@ fn a_server_that_is_down_is_a_transient_error() {
     let error = store.info("a").unwrap_err();
     assert!(matches!(error, StorageError::Unavailable { .. }) && error.is_transient(), "{error:?}");
     assert!(error.to_string().starts_with("s3://bucket/a/a: "), "{error}");
-}
-
-#[test]
-fn a_keyring_is_sealed_for_objects_too() {
-    let endpoint = server!();
-    let store = empty_store(endpoint);
-    let master = [MasterKey::generate()];
-    let keyring = Keyring::generate();
-    store.put_bytes("keyring.age", &keyring.seal(&master).unwrap()).unwrap();
-    let mut bytes = Vec::new();
-    store.reader("keyring.age").unwrap().read_to_end(&mut bytes).unwrap();
-    assert_eq!(Keyring::unseal("keyring", &bytes, &master).unwrap().data_keys(), keyring.data_keys());
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Mutex, OnceLock, PoisonError},
@@ -97,21 +97,8 @@ fn start() -> Result<String, String> {
     Err(format!("{} said within 30 s no address", program.display()))
 }
 
-/// Makes the bucket. object_store has no call for it: it is the one request that is written out here, and the test server checks no
-/// signature on it.
 fn make_bucket(endpoint: &str) -> Result<(), String> {
-    use std::io::{Read as _, Write as _};
-    let address = endpoint.trim_start_matches("http://").trim_end_matches('/');
-    let fail = |error: std::io::Error| format!("{endpoint}: {error}");
-    let mut stream = std::net::TcpStream::connect(address).map_err(fail)?;
-    let request = format!(
-        "PUT /fulmen-test HTTP/1.1\r\nHost: {address}\r\nAuthorization: AWS4-HMAC-SHA256 \
-         Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\
-         Content-Length: 0\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).map_err(fail)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(fail)?;
+    let answer = request(endpoint, "PUT", "/fulmen-test", "")?;
     let status = answer.split_whitespace().nth(1).unwrap_or_default();
     // 409: it is there already.
     if ["200", "409"].contains(&status) {
@@ -119,4 +106,21 @@ fn make_bucket(endpoint: &str) -> Result<(), String> {
     } else {
         Err(format!("{endpoint}: cannot make a bucket: {answer}"))
     }
+}
+
+/// A request that the store under test does not make, and its whole answer. The test server checks no signature.
+pub(crate) fn request(endpoint: &str, method: &str, path: &str, body: &str) -> Result<String, String> {
+    let address = endpoint.trim_start_matches("http://").trim_end_matches('/');
+    let fail = |error: std::io::Error| format!("{endpoint}: {error}");
+    let mut stream = std::net::TcpStream::connect(address).map_err(fail)?;
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: AWS4-HMAC-SHA256 \
+         Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).map_err(fail)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(fail)?;
+    Ok(answer)
 }
