@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::{SqliteStore, TrackingError, TrackingStore};
+use crate::{SqliteStore, Store, TrackingError};
 
 /// The schemes that [`open`] knows.
 const SCHEMES: [&str; 1] = ["sqlite"];
@@ -47,7 +47,7 @@ pub enum UriError {
 ///
 /// # Errors
 /// [`UriError`] where the URI names no store, and whatever opening that store may fail with.
-pub fn open(uri: &str) -> Result<Arc<dyn TrackingStore>, TrackingError> {
+pub fn open(uri: &str) -> Result<Arc<dyn Store>, TrackingError> {
     Ok(Arc::new(SqliteStore::open(Path::new(sqlite_path(uri)?))?))
 }
 
