@@ -8,6 +8,12 @@ use clap_complete::ArgValueCompleter;
 
 use crate::commands::completions;
 
+pub(crate) use storage::{
+    ArtifactsArguments, ArtifactsCommand, CacheArguments, CacheCommand, KeysArguments, KeysCommand,
+};
+
+mod storage;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
     .usage(AnsiColor::Yellow.on_default().bold())
@@ -51,6 +57,12 @@ pub(crate) enum Command {
         #[arg(value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
+    /// Files of runs: list, get, put, verify, delete
+    Artifacts(ArtifactsArguments),
+    /// The cache of prepared data: list, info, verify, prune, clear, path
+    Cache(CacheArguments),
+    /// Keys of encryption at rest: generate, rotate, status, verify
+    Keys(KeysArguments),
     /// What a config can name: list, show
     Components(ComponentsArguments),
     /// The composed configuration: show, batch
