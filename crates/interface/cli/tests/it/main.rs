@@ -18,3 +18,4 @@ mod images;
 mod interrupted;
 mod predict;
 mod resume;
+mod trainer;
