@@ -195,9 +195,7 @@ fn what_a_callback_logs_in_a_validation_of_its_own_is_recorded() {
     });
     let mut trainer = trainer_telling(config(json!({})), folder.path(), events);
     trainer.callbacks.push(("logs".to_owned(), Box::new(LogsAtTheEnd)));
-    trainer
-        .validate(&mut RecordingModel::new(&journal, false), &mut RecordingData::new(&journal))
-        .unwrap();
+    trainer.validate(&mut RecordingModel::new(&journal, false), &mut RecordingData::new(&journal)).unwrap();
     assert_eq!(*told.lock().unwrap(), [[("val/of_a_callback".to_owned(), 3.0)].into()]);
 }
 

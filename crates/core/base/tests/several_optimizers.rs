@@ -66,7 +66,9 @@ impl Adversarial {
             - self.judged(&made.detach()).softplus().mean(Kind::Float);
         by.zero_grad(CRITIC)?;
         by.manual_backward(&loss)?;
-        assert!(!self.generator.ws.grad().defined() || self.generator.ws.grad().abs().max() == Tensor::from(0.0));
+        assert!(
+            !self.generator.ws.grad().defined() || self.generator.ws.grad().abs().max() == Tensor::from(0.0)
+        );
         by.optimizer_step(CRITIC)?;
         by.untoggle_optimizer(CRITIC)?;
         Ok(loss)
@@ -99,8 +101,11 @@ impl Model for Adversarial {
     fn configure_optimizers(&mut self, length: SchedulerContext) -> Result<Option<Optimizers>> {
         let parameters = trainable(&self.variables);
         let of = |part: &str, settings: Value| -> Box<dyn Optimizer> {
-            let own: Vec<_> =
-                parameters.iter().filter(|(name, _)| name.starts_with(part)).map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+            let own: Vec<_> = parameters
+                .iter()
+                .filter(|(name, _)| name.starts_with(part))
+                .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+                .collect();
             Component::<OptimizerKind>::new(settings).build(registry().unwrap(), &own).unwrap()
         };
         let schedule = |settings: Value| -> Option<Box<dyn Scheduler>> {
@@ -138,7 +143,10 @@ impl Model for Adversarial {
 
     fn on_train_batch_end(&mut self, context: &mut fulmen_base::HookContext<'_>) -> Result<()> {
         let rates: Vec<_> = context.optimizers.learning_rates().collect();
-        assert_eq!(rates.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["lr-generator", "lr-critic"]);
+        assert_eq!(
+            rates.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["lr-generator", "lr-critic"]
+        );
         self.rates.push((rates[0].1, rates[1].1));
         Ok(())
     }

@@ -12,7 +12,8 @@ impl Trainer {
     /// How long a run with so many batches an epoch will be, for schedules.
     pub(super) fn length(&self, batches: u64) -> SchedulerContext {
         let steps = |epoch| batches.div_ceil(self.accumulate_grad_batches(epoch));
-        let scheduled = self.callbacks.iter().any(|(_, callback)| callback.accumulate_grad_batches(0).is_some());
+        let scheduled =
+            self.callbacks.iter().any(|(_, callback)| callback.accumulate_grad_batches(0).is_some());
         let by_epochs = self.config.epochs().map(|epochs| {
             if scheduled { (0..epochs).map(steps).sum() } else { epochs.saturating_mul(steps(0)) }
         });

@@ -23,7 +23,7 @@ fn default_root_dir_holds_the_folders_of_runs_and_the_store_finds_them() {
     let resumed =
         sandbox.run(&["train", "--json", "resume=away", "trainer.max_epochs=2"]).succeeded().result();
     assert_eq!(text(&resumed, "/folder"), text(&trained, "/folder"));
-    sandbox.run(&["test", "away"]).succeeded();
+    sandbox.run(&["test", "run=away"]).succeeded();
     sandbox.run(&["runs", "delete", "--hard", "away"]).succeeded();
     assert!(!folder.exists());
 }
@@ -40,10 +40,35 @@ fn a_run_that_is_not_to_be_described_records_no_params() {
 #[test]
 fn barebones_trains_with_the_callbacks_of_every_run() {
     let sandbox = Sandbox::new();
-    let trained =
-        sandbox.train(&["model=mlp", "mlflow.run_name=bare", "trainer.barebones=true", "trainer.limit_val_batches=0"]);
+    let trained = sandbox.train(&[
+        "model=mlp",
+        "mlflow.run_name=bare",
+        "trainer.barebones=true",
+        "trainer.limit_val_batches=0",
+    ]);
     assert!(!Path::new(text(&trained, "/folder")).join("artifacts/checkpoints").exists());
     sandbox.train(&["model=mlp", "callbacks.model_checkpoint=null", "mlflow.run_name=nothing-saved"]);
+}
+
+#[test]
+fn without_a_validation_the_latest_checkpoint_is_kept_and_told_of() {
+    let sandbox = Sandbox::new();
+    let trained = sandbox.run(&[
+        "train",
+        "--json",
+        "model=mlp",
+        "mlflow.run_name=unvalidated",
+        "trainer.limit_val_batches=0",
+        "trainer.max_epochs=2",
+        "trainer.limit_train_batches=2",
+    ]);
+    let result = trained.succeeded().result();
+    let checkpoints = Path::new(text(&result, "/folder")).join("artifacts/checkpoints");
+    assert!(checkpoints.join("last").is_dir() && !checkpoints.join("best").exists());
+    sandbox.run(&["train", "resume=unvalidated", "trainer.max_epochs=3"]).succeeded();
+    // A validation that comes late decides from then on.
+    let late = sandbox.train(&["model=mlp", "trainer.check_val_every_n_epoch=2", "trainer.max_epochs=2"]);
+    assert!(Path::new(text(&late, "/folder")).join("artifacts/checkpoints/best").is_dir());
 }
 
 #[test]
