@@ -407,7 +407,7 @@ mod tests {
         let text = |value| serde_json::to_string(&WireMetric::from(&metric(value))).unwrap();
         assert_eq!(text(1.0), r#"{"key":"m","value":1.0,"timestamp":2,"step":1}"#);
         assert!(text(f64::NAN).contains(r#""value":"NaN""#));
-        assert!(text(f64::NEG_INFINITY).contains(r#""value":-1.7976931348623157e308"#));
+        assert!(text(f64::NEG_INFINITY).contains(r#""value":-1.7976931348623157e+308"#));
     }
 
     #[test]
