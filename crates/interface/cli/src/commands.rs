@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use fulmen_configuration::Config;
 use fulmen_manager::Interrupts;
-use fulmen_tracking::TrackingStore;
+use fulmen_tracking::Store;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -28,7 +28,7 @@ const TRACKING_URI: &str = "mlflow.tracking_uri";
 ///
 /// # Errors
 /// When the URI names no store, or the store cannot be opened: the message is placed where the URI was written.
-pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn TrackingStore>, CliError> {
+pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
     fulmen_tracking::open(&tracking_uri(config)?).map_err(|error| {
         let problem = fulmen_runner::ConfigProblem::placed(config, TRACKING_URI, error.to_string());
         fulmen_runner::Problems(vec![problem]).into()

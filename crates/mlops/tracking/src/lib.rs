@@ -64,8 +64,9 @@ pub use fulmen_contracts::Axis;
 pub use gc::{GcReport, gc};
 pub use journal::JournalError;
 pub use limits::{
-    MAX_BATCH_METRICS, MAX_BATCH_PARAMS, MAX_BATCH_TAGS, MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE,
-    MAX_KEY, MAX_PARAM_VALUE, MAX_TAG_VALUE,
+    MAX_ALIAS, MAX_BATCH_METRICS, MAX_BATCH_PARAMS, MAX_BATCH_TAGS, MAX_EXPERIMENT_NAME,
+    MAX_EXPERIMENT_TAG_VALUE, MAX_KEY, MAX_MODEL_NAME, MAX_PARAM_VALUE, MAX_REGISTRY_TAG_VALUE,
+    MAX_TAG_VALUE,
 };
 pub use lineage::{
     Dataset, DatasetInput, DatasetSummary, LineageStore, LoggedModel, LoggedModelMetric, LoggedModelOrder,
@@ -81,4 +82,4 @@ pub use store::{
     HistoryQuery, JournalBatch, ModelMetric, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,
     SearchExperiments, SearchRuns, Store, TrackingStore,
 };
-pub use uri::{UriError, open};
+pub use uri::{UriError, artifact_root, open, open_with_artifact_root};

@@ -17,7 +17,7 @@ const PROXY: &str = "mlflow-artifacts:/";
 pub(crate) fn run(arguments: ServerArguments) -> Result<ExitCode, CliError> {
     let backend = match arguments.backend_store_uri {
         Some(uri) => uri,
-        None => tracking_uri(&embedded::compose(&arguments.source, &arguments.overrides)?)?,
+        None => tracking_uri(&embedded::source(&arguments.source)?.compose(&arguments.overrides)?.resolved)?,
     };
     if backend.starts_with("http:") || backend.starts_with("https:") {
         return Err(CliError::usage(format!(

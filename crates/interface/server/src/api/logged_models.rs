@@ -67,21 +67,21 @@ fn log_params(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 }
 
 fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
-    let by_dataset = "logged models cannot be searched by dataset here; leave out `datasets` and the datasets of `order_by`";
-    let unsupported = || ApiError::new(Code::UNSUPPORTED, by_dataset);
-    if !call.fields.objects("datasets", Ok)?.is_empty() {
-        return Err(unsupported());
-    }
     let order_by = call.fields.objects("order_by", |order| {
         if order.some_text("dataset_name")?.is_some() {
-            return Err(unsupported());
+            let message = "logged models cannot be ordered by a metric on one dataset; leave out dataset_name";
+            return Err(ApiError::new(Code::UNSUPPORTED, message));
         }
         let ascending = order.flag("ascending")?.unwrap_or(true);
         Ok(LoggedModelOrder { field: order.required("field_name")?.to_owned(), ascending })
     })?;
+    let datasets = call.fields.objects("datasets", |dataset| {
+        Ok((dataset.required("dataset_name")?.to_owned(), dataset.some_text("dataset_digest")?))
+    })?;
     let search = SearchLoggedModels {
         experiment_ids: call.fields.texts("experiment_ids")?,
         filter: call.fields.text("filter")?.unwrap_or_default().to_owned(),
+        datasets,
         order_by,
         max_results: call.fields.count("max_results")?,
         page_token: call.fields.some_text("page_token")?,
