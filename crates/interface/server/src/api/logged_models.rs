@@ -69,7 +69,8 @@ fn log_params(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let order_by = call.fields.objects("order_by", |order| {
         if order.some_text("dataset_name")?.is_some() {
-            let message = "logged models cannot be ordered by a metric on one dataset; leave out dataset_name";
+            let message =
+                "logged models cannot be ordered by a metric on one dataset; leave out dataset_name";
             return Err(ApiError::new(Code::UNSUPPORTED, message));
         }
         let ascending = order.flag("ascending")?.unwrap_or(true);
