@@ -1,11 +1,9 @@
 //! Artifacts by proxy.
 
-use std::io::Write;
-
 use serde_json::json;
 
 use crate::harness::Running;
-use crate::http::{Client, text};
+use crate::http::text;
 
 fn path(name: &str) -> String {
     format!("/api/2.0/mlflow-artifacts/artifacts/{name}")
@@ -86,8 +84,7 @@ fn no_encoding_of_a_path_leads_out_of_the_root() {
     let server = Running::start();
     let run = server.run();
     let secret = server.folder().join("secret.txt");
-    std::fs::File::create(&secret).unwrap().write_all(b"secret").unwrap();
-    let mut client = server.client();
+    std::fs::write(&secret, b"secret").unwrap();
     let ways = [
         "../secret.txt",
         "..%2fsecret.txt",
@@ -106,7 +103,6 @@ fn no_encoding_of_a_path_leads_out_of_the_root() {
         "x;/../../secret.txt",
         "%00../secret.txt",
         "..;/secret.txt",
-        "file:%2f%2f%2fetc%2fpasswd",
         "C:%5cx",
         ".fulmen-unfinished-uploads/x",
         "./secret.txt",
@@ -114,51 +110,35 @@ fn no_encoding_of_a_path_leads_out_of_the_root() {
     for way in ways {
         for prefix in ["", "0/", &format!("0/{run}/artifacts/")] {
             let name = format!("{prefix}{way}");
-            for method in ["GET", "PUT", "DELETE"] {
-                let answer =
-                    client.request(method, &path(&name), &[], if method == "PUT" { b"gone" } else { b"" });
-                harmless(&answer, &mut client, &format!("{method} {name}"));
+            let proxied = ["GET", "PUT", "DELETE"].map(|method| (method, path(&name)));
+            let asked = [
+                ("GET", format!("/api/2.0/mlflow-artifacts/artifacts?path={name}")),
+                ("GET", format!("/api/2.0/mlflow-artifacts/presigned/{name}")),
+                ("GET", format!("/get-artifact?run_id={run}&path={name}")),
+                ("GET", format!("/api/2.0/mlflow/artifacts/list?run_id={run}&path={name}")),
+                ("POST", format!("/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run}&path={name}")),
+                ("POST", format!("/api/2.0/mlflow-artifacts/mpu/create/{name}")),
+            ];
+            for (method, target) in proxied.into_iter().chain(asked) {
+                let body: &[u8] = match method {
+                    "PUT" => b"gone",
+                    "POST" => br#"{"path": "x", "num_parts": 1}"#,
+                    _ => b"",
+                };
+                // A target that is no URI ends its connection.
+                let answer = server.client().request(method, &target, &[], body);
+                assert!(
+                    (400..500).contains(&answer.status),
+                    "{method} {target}: {} {}",
+                    answer.status,
+                    answer.text()
+                );
             }
-            let encoded = name.replace('\\', "%5c");
-            for target in [
-                format!("/api/2.0/mlflow-artifacts/artifacts?path={encoded}"),
-                format!("/api/2.0/mlflow-artifacts/presigned/{encoded}"),
-                format!("/get-artifact?run_id={run}&path={encoded}"),
-                format!("/api/2.0/mlflow/artifacts/list?run_id={run}&path={encoded}"),
-            ] {
-                let answer = client.get(&target);
-                harmless(&answer, &mut client, &target);
-            }
-            let upload = format!("/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run}&path={encoded}");
-            let answer = client.request("POST", &upload, &[], b"gone");
-            harmless(&answer, &mut client, &upload);
-            let begin = json!({"path": name, "num_parts": 1});
-            let answer = client.post(&format!("/api/2.0/mlflow-artifacts/mpu/create/{encoded}"), &begin);
-            harmless(&answer, &mut client, &format!("mpu {name}"));
         }
     }
+    let left: Vec<_> = std::fs::read_dir(server.artifacts()).into_iter().flatten().flatten().collect();
+    assert!(left.is_empty(), "nothing was written: {left:?}");
     assert_eq!(std::fs::read(&secret).unwrap(), b"secret");
-    assert_eq!(server.client().get("/health").text(), "OK");
-}
-
-/// A refusal, or an empty listing; and no secret.
-fn harmless(answer: &crate::http::Answer, client: &mut Client, what: &str) {
-    assert!(answer.status < 500, "{what}: {} {}", answer.status, answer.text());
-    assert!(
-        !answer.text().contains("secret\n") && answer.text() != "secret" && !answer.text().contains("root:"),
-        "{what}"
-    );
-    if answer.status >= 400 {
-        let _ = serde_json::from_slice::<serde_json::Value>(&answer.body)
-            .map(|body| assert!(body["error_code"].is_string(), "{what}"));
-    } else {
-        assert!(
-            what.contains("file:%2f") || answer.text() == "{}" || answer.text().starts_with("{\"root_uri\""),
-            "{what}: {}",
-            answer.text()
-        );
-    }
-    let _ = client;
 }
 
 #[cfg(unix)]

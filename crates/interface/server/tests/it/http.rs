@@ -34,6 +34,17 @@ impl Client {
 
     /// Sends a request with these headers besides `Host` and `Content-Length`.
     pub fn request(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.try_request(method, target, headers, body).unwrap()
+    }
+
+    /// As [`request`](Self::request), where the server may be gone.
+    pub fn try_request(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
         let mut head = format!("{method} {target} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| *name == "Host") {
             head += &format!("Host: {}\r\n", self.host);
@@ -42,10 +53,10 @@ impl Client {
             head += &format!("{name}: {value}\r\n");
         }
         head += &format!("Content-Length: {}\r\n\r\n", body.len());
-        self.send(head.as_bytes()).unwrap();
+        self.send(head.as_bytes())?;
         // The server may refuse before it has read the whole body, and then closes.
         let _ = self.send(body);
-        self.read_answer(method == "HEAD").unwrap()
+        self.read_answer(method == "HEAD")
     }
 
     /// The next answer.
@@ -90,6 +101,12 @@ impl Client {
             &[("Content-Type", "application/json")],
             body.to_string().as_bytes(),
         )
+    }
+
+    /// As [`post`](Self::post), where the server may be gone.
+    pub fn try_post(&mut self, path: &str, body: &Value) -> Option<Answer> {
+        let headers = [("Content-Type", "application/json")];
+        self.try_request("POST", &full(path), &headers, body.to_string().as_bytes()).ok()
     }
 
     pub fn post(&mut self, path: &str, body: &Value) -> Answer {
