@@ -12,7 +12,7 @@ use hyper::{
 use crate::{
     api::{self, Call},
     artifacts::{self, Artifacts},
-    frame::{ApiError, Code, Gate, Pool, Reply, RequestBody, json, read_whole, text},
+    frame::{ApiError, Code, Gate, Pool, Reply, RequestBody, drain, json, read_whole, text},
     wire::Message,
 };
 
@@ -32,10 +32,17 @@ pub(crate) struct App {
 
 /// Answers any request.
 pub(crate) async fn respond(app: Arc<App>, request: Request<RequestBody>) -> Reply {
-    let (parts, body) = request.into_parts();
-    let mut reply = match app.gate.admit(&parts) {
-        Ok(()) => dispatch(&app, &parts, body).await.unwrap_or_else(|error| error.reply()),
-        Err(error) => error.reply(),
+    let (parts, mut body) = request.into_parts();
+    let answered = match app.gate.admit(&parts) {
+        Ok(()) => dispatch(&app, &parts, &mut body).await,
+        Err(error) => Err(error),
+    };
+    let mut reply = match answered {
+        Ok(reply) => reply,
+        Err(error) => {
+            drain(&mut body).await;
+            error.reply()
+        }
     };
     let headers = reply.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -44,7 +51,7 @@ pub(crate) async fn respond(app: Arc<App>, request: Request<RequestBody>) -> Rep
     reply
 }
 
-async fn dispatch(app: &Arc<App>, request: &Parts, body: RequestBody) -> Result<Reply, ApiError> {
+async fn dispatch(app: &Arc<App>, request: &Parts, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let path = request.uri.path();
     if request.method == Method::OPTIONS {
         return Ok(no_content());
@@ -80,7 +87,12 @@ async fn dispatch(app: &Arc<App>, request: &Parts, body: RequestBody) -> Result<
 }
 
 /// A request that the store answers.
-async fn call(app: &Arc<App>, path: &str, request: &Parts, body: RequestBody) -> Result<Reply, ApiError> {
+async fn call(
+    app: &Arc<App>,
+    path: &str,
+    request: &Parts,
+    body: &mut RequestBody,
+) -> Result<Reply, ApiError> {
     let (route, path_fields) = api::find(&request.method, path)?;
     let body = read_whole(body, MAX_JSON).await?;
     if !body.is_empty() && request.method != Method::GET {

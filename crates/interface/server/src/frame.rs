@@ -6,7 +6,7 @@ mod gate;
 mod pool;
 mod reply;
 
-pub(crate) use body::{RequestBody, next_chunk, read_whole};
+pub(crate) use body::{RequestBody, drain, next_chunk, read_whole};
 pub(crate) use error::{ApiError, Code};
 pub(crate) use gate::Gate;
 pub use gate::HostRules;

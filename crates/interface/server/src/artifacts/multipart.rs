@@ -65,7 +65,7 @@ pub(super) async fn part(
     place: Arc<Place>,
     pool: &Pool,
     path: &str,
-    body: RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Reply, ApiError> {
     let unknown = || ApiError::new(Code::NO_ENDPOINT, format!("no part {path:?} of an upload"));
     let (upload_id, number) = path.split_once('/').ok_or_else(unknown)?;

@@ -29,7 +29,7 @@ pub(crate) async fn proxied(
     app: &Arc<App>,
     path: &str,
     request: &Parts,
-    body: RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Reply, ApiError> {
     let place = app.artifacts.proxied_place()?;
     let (group, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -74,7 +74,7 @@ async fn multipart_step(
     place: Arc<Place>,
     path: &str,
     request: &Parts,
-    body: RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Reply, ApiError> {
     let (step, folder) = path.split_once('/').unwrap_or((path, ""));
     let step = match step {
@@ -131,7 +131,7 @@ pub(crate) async fn version_artifact(app: &Arc<App>, request: &Parts) -> Result<
 pub(crate) async fn upload_artifact(
     app: &Arc<App>,
     request: &Parts,
-    body: RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Reply, ApiError> {
     let message = Message::parse(request.uri.query(), b"")?;
     let finder = Arc::clone(app);
@@ -142,7 +142,7 @@ pub(crate) async fn upload_artifact(
     };
     let name = app.pool.call(find).await?;
     let place = app.artifacts.place()?;
-    if hyper::body::Body::size_hint(&body).lower() > PAGE_UPLOAD {
+    if hyper::body::Body::size_hint(body).lower() > PAGE_UPLOAD {
         return Err(upload::too_large(Some(PAGE_UPLOAD)));
     }
     upload::receive(&app.pool, body, Some(PAGE_UPLOAD), move |content| Ok(place.write(&name, content)?))

@@ -35,7 +35,7 @@ impl Read for Incoming {
 /// Passes a body of at most `limit` bytes to `write`, which runs where it may block.
 pub(super) async fn receive<T: Send + 'static>(
     pool: &Pool,
-    mut body: RequestBody,
+    body: &mut RequestBody,
     limit: Option<u64>,
     write: impl FnOnce(Incoming) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -44,7 +44,7 @@ pub(super) async fn receive<T: Send + 'static>(
         pool.upload(move || write(Incoming { chunks, current: Bytes::new(), whole: false })).await?;
     let mut size = 0;
     let received = loop {
-        match next_chunk(&mut body).await {
+        match next_chunk(body).await {
             Err(error) => break Err(error),
             Ok(None) => {
                 // Where the writer has given up already, its own error is the better one.
