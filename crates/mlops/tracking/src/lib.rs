@@ -82,4 +82,4 @@ pub use store::{
     HistoryQuery, JournalBatch, ModelMetric, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,
     SearchExperiments, SearchRuns, Store, TrackingStore,
 };
-pub use uri::{UriError, open};
+pub use uri::{UriError, artifact_root, open, open_with_artifact_root};

@@ -48,7 +48,25 @@ pub enum UriError {
 /// # Errors
 /// [`UriError`] where the URI names no store, and whatever opening that store may fail with.
 pub fn open(uri: &str) -> Result<Arc<dyn Store>, TrackingError> {
-    Ok(Arc::new(SqliteStore::open(Path::new(sqlite_path(uri)?))?))
+    open_with_artifact_root(uri, &artifact_root(uri)?)
+}
+
+/// As [`open`], where experiments without a location of their own keep their artifacts below `artifact_root`, a path or URI.
+///
+/// # Errors
+/// As [`open`], and where `artifact_root` is no location.
+pub fn open_with_artifact_root(uri: &str, artifact_root: &str) -> Result<Arc<dyn Store>, TrackingError> {
+    Ok(Arc::new(SqliteStore::open_with_artifact_root(Path::new(sqlite_path(uri)?), artifact_root)?))
+}
+
+/// Where the store that a tracking URI names keeps artifacts if nothing else is said: `mlartifacts` beside a SQLite file.
+///
+/// # Errors
+/// [`UriError`] where the URI names no store.
+pub fn artifact_root(uri: &str) -> Result<String, TrackingError> {
+    let path = Path::new(sqlite_path(uri)?);
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    Ok(absolute.with_file_name("mlartifacts").to_string_lossy().into_owned())
 }
 
 /// The path in a `sqlite:` URI.
