@@ -1,13 +1,13 @@
-//! [`ModelRegistry`] over SQLite.
+//! [`ModelRegistry`] over a SQL database.
 
-use super::{SqliteStore, model_versions, registered_models};
+use super::{Database, model_versions, registered_models};
 use crate::{
     ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, Page, RegisteredModel, SearchRegistry,
     Stage, Tag, TrackingError,
     limits::{self, invalid},
 };
 
-impl ModelRegistry for SqliteStore {
+impl<D: Database> ModelRegistry for D {
     fn create_registered_model(&self, new: &NewRegisteredModel) -> Result<RegisteredModel, TrackingError> {
         limits::check_model_name(&new.name)?;
         limits::check_registry_tags(&new.tags)?;

@@ -1,17 +1,16 @@
 //! Searches page by page: a checked request, and the row keys of a page.
 
-use rusqlite::{params_from_iter, types::Value};
-
 use super::{
-    error::Fault,
-    page_token,
+    Bind, Fault,
     query::{Column, Sql, order_columns, push_after, push_order},
     session::Session,
+    value::Value,
 };
 use crate::{
     Page, TrackingError,
     filter::{Clause, OrderKey},
     limits::invalid,
+    page_token,
 };
 
 /// A search that has been read and checked, before the database is asked.
@@ -37,19 +36,15 @@ impl Search {
         page_token: Option<&str>,
     ) -> Result<Self, TrackingError> {
         let columns = order_columns(&order, last);
-        let after = first_page_or(page_token)
-            .map(|token| page_token::decode(&identity, token, columns.len()))
-            .transpose()?;
+        let after = values_of(page_token, &identity, columns.len())?;
         Ok(Self { clauses, order, page_size, identity, columns, after })
     }
 
     /// Runs `SELECT * FROM (inner) …` and returns the row keys of a page, with the token of the next.
     pub(super) fn page_of_keys(&self, session: &Session<'_>, inner: Sql) -> Result<Page<i64>, Fault> {
         let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
-        let mut sql = Sql {
-            text: format!("SELECT row_key, {} FROM ({}) AS found", names.join(", "), inner.text),
-            ..inner
-        };
+        let mut sql = inner;
+        sql.text = format!("SELECT row_key, {} FROM ({}) AS found", names.join(", "), sql.text);
         if let Some(last) = &self.after {
             push_after(&mut sql, &self.columns, last);
         }
@@ -57,29 +52,37 @@ impl Search {
         // One row more tells whether there is a next page.
         sql.push(" LIMIT ").bind(self.page_size as i64 + 1);
 
-        let mut statement = session.sql.prepare(&sql.text)?;
-        let mut rows = statement.query(params_from_iter(&sql.values))?;
-        let mut keys = Vec::new();
+        let values: Vec<&dyn Bind> = sql.values.iter().map(|value| value as &dyn Bind).collect();
         let mut last = Vec::new();
-        while let Some(row) = rows.next()? {
-            if keys.len() == self.page_size {
-                return Ok(Page {
-                    items: keys,
-                    next_page_token: Some(page_token::encode(&self.identity, &last)),
-                });
-            }
-            keys.push(row.get(0)?);
-            if keys.len() == self.page_size {
+        let mut row_number = 0;
+        let mut keys: Vec<i64> = session.all(&sql.text, &values, |row| {
+            row_number += 1;
+            if row_number == self.page_size {
                 last = (1..=names.len()).map(|index| row.get(index)).collect::<Result<_, _>>()?;
             }
-        }
-        Ok(Page { items: keys, next_page_token: None })
+            row.get(0)
+        })?;
+        let has_more = keys.len() > self.page_size;
+        keys.truncate(self.page_size);
+        Ok(Page { items: keys, next_page_token: has_more.then(|| token_after(&self.identity, last)) })
     }
 }
 
-/// MLflow's clients send an empty token for the first page.
-pub(super) fn first_page_or(page_token: Option<&str>) -> Option<&str> {
-    page_token.filter(|token| !token.is_empty())
+/// A token for the page after the row with these values.
+pub(super) fn token_after(identity: &str, last: Vec<Value>) -> String {
+    page_token::encode(identity, last.into_iter().map(Into::into).collect())
+}
+
+/// The values in a token of the search `identity`, where there is a token.
+pub(super) fn values_of(
+    page_token: Option<&str>,
+    identity: &str,
+    columns: usize,
+) -> Result<Option<Vec<Value>>, TrackingError> {
+    // MLflow's clients send an empty one for the first page.
+    let Some(token) = page_token.filter(|token| !token.is_empty()) else { return Ok(None) };
+    let cells = page_token::decode(identity, token, columns)?;
+    Ok(Some(cells.into_iter().map(Into::into).collect()))
 }
 
 pub(super) fn page_size(asked: Option<usize>, usual: usize, largest: usize) -> Result<usize, TrackingError> {

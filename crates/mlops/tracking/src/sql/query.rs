@@ -1,34 +1,45 @@
 //! Filters and orders as SQL. Everything that a user wrote becomes a bound parameter; the text of the query is ours.
 
-use rusqlite::types::Value;
-
+use super::{Dialect, value::Value};
 use crate::{
     ViewType,
     filter::{Attribute, Clause, Comparison, DatasetField, Field, OrderKey, Scope, Test},
 };
 
 /// SQL text with the values of its `?1`, `?2` …, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sql {
+    dialect: Dialect,
     pub(super) text: String,
     pub(super) values: Vec<Value>,
 }
 
 impl Sql {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self { dialect, text: String::new(), values: Vec::new() }
+    }
+
+    /// A parameter with this value.
+    fn parameter(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("?{}", self.values.len())
+    }
+
     pub(super) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
     }
 
     pub(super) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.values.push(value.into());
-        self.text.push_str(&format!("?{}", self.values.len()));
-        self
+        let parameter = self.parameter(value);
+        self.push(&parameter)
     }
 
     /// ` IN …` for these row keys.
     pub(super) fn push_in_keys(&mut self, keys: &[i64]) -> &mut Self {
-        self.push(" IN (SELECT value FROM json_each(").bind(super::session::key_list(keys)).push("))")
+        let parameter = self.parameter(self.dialect.key_list(keys));
+        let in_keys = self.dialect.in_keys(&parameter);
+        self.push(" ").push(&in_keys)
     }
 
     /// The value of a field, NULL where it is absent or NaN. `artifact_root` completes artifact URIs.
@@ -66,10 +77,11 @@ impl Sql {
                 };
                 self.push(&text_of(scope, table)).bind(key.clone()).push(")")
             }
-            Field::Attribute(Attribute::ArtifactUri) => self
-                .push("(coalesce(e.artifact_location, ")
-                .bind(artifact_root.to_owned())
-                .push(" || '/' || e.experiment_id) || '/' || r.run_id || '/artifacts')"),
+            Field::Attribute(Attribute::ArtifactUri) => {
+                self.push("(coalesce(e.artifact_location, CAST(").bind(artifact_root).push(
+                    " AS TEXT) || '/' || CAST(e.experiment_id AS TEXT)) || '/' || r.run_id || '/artifacts')",
+                )
+            }
             Field::Attribute(attribute) => self.push(column(scope, *attribute)),
             // Not a value of its own: see `push_clauses`.
             Field::Dataset(_) => self.push("NULL"),
@@ -97,10 +109,7 @@ impl Sql {
                 }
                 Field::Dataset(DatasetField::Context) => {
                     self.push("EXISTS (SELECT 1 FROM run_dataset_tags t WHERE t.run = r.run AND t.key = ");
-                    self.bind(super::lineage::CONTEXT.to_owned())
-                        .push(" AND t.value")
-                        .push_test(test)
-                        .push(")");
+                    self.bind(super::lineage::CONTEXT).push(" AND t.value").push_test(test).push(")");
                 }
                 Field::Dataset(field) => {
                     let column = if *field == DatasetField::Name { "name" } else { "digest" };
@@ -117,19 +126,23 @@ impl Sql {
     /// What follows the value that is tested.
     fn push_test(&mut self, test: &Test) -> &mut Self {
         match test {
-            Test::Number { comparison, value } => {
-                self.push(" ").push(comparison.sign()).push(" ").bind(*value)
-            }
+            Test::Number { comparison, value } => self
+                .push(" ")
+                .push(comparison.sign())
+                .push(" CAST(")
+                .bind(*value)
+                .push(" AS DOUBLE PRECISION)"),
             Test::Text { comparison, value } => {
-                self.push(" ").push(comparison.sign()).push(" ").bind(value.clone())
+                self.push(" ").push(comparison.sign()).push(" ").bind(value.as_str())
             }
-            // SQLite's LIKE ignores case (of ASCII letters), its GLOB does not.
-            Test::Like { pattern, ignore_case: true } => self.push(" LIKE ").bind(pattern.clone()),
-            Test::Like { pattern, ignore_case: false } => self.push(" GLOB ").bind(glob(pattern)),
+            Test::Like { pattern, ignore_case } => {
+                let (operator, pattern) = self.dialect.like(pattern, *ignore_case);
+                self.push(" ").push(operator).push(" ").bind(pattern)
+            }
             Test::In { negated, values } => {
-                let list = serde_json::Value::from(values.clone()).to_string();
-                let keyword = if *negated { " NOT IN " } else { " IN " };
-                self.push(keyword).push("(SELECT value FROM json_each(").bind(list).push("))")
+                let parameter = self.parameter(serde_json::Value::from(values.clone()).to_string());
+                let texts = self.dialect.texts(&parameter);
+                self.push(if *negated { " NOT IN " } else { " IN " }).push(&texts)
             }
             Test::Null { negated } => self.push(if *negated { " IS NOT NULL" } else { " IS NULL" }),
         }
@@ -185,12 +198,12 @@ pub(super) fn push_after(sql: &mut Sql, columns: &[Column], last: &[Value]) {
         }
         sql.push("(");
         for (equal, value) in columns.iter().zip(last).take(index) {
-            sql.push(&equal.name).push(" IS ").bind(value.clone()).push(" AND ");
+            sql.push(&equal.name).push(" IS NOT DISTINCT FROM ").bind(value.clone()).push(" AND ");
         }
         let name = &column.name;
         if *value == Value::Null {
             // Nothing comes after an absent value.
-            sql.push("0");
+            sql.push("1 = 0");
         } else {
             let sign = if column.descending { "<" } else { ">" };
             sql.push(&format!("({name} IS NULL OR {name} {sign} ")).bind(value.clone()).push(")");
@@ -262,51 +275,5 @@ fn column(scope: Scope, attribute: Attribute) -> &'static str {
         (_, Attribute::SourceRunId) => "l.source_run_id",
         // Each scope's table of names holds only what its rows have.
         (_, Attribute::ArtifactUri | Attribute::RunId) => "NULL",
-    }
-}
-
-/// A LIKE pattern (`%`, `_`) as a GLOB pattern (`*`, `?`).
-fn glob(like: &str) -> String {
-    let mut glob = String::with_capacity(like.len());
-    for character in like.chars() {
-        match character {
-            '%' => glob.push('*'),
-            '_' => glob.push('?'),
-            '*' | '?' | '[' => {
-                glob.push('[');
-                glob.push(character);
-                glob.push(']');
-            }
-            _ => glob.push(character),
-        }
-    }
-    glob
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// What LIKE means, in the plainest way.
-    fn matches(pattern: &[char], text: &[char]) -> bool {
-        match pattern.split_first() {
-            None => text.is_empty(),
-            Some(('%', rest)) => (0..=text.len()).any(|skipped| matches(rest, &text[skipped..])),
-            Some(('_', rest)) => !text.is_empty() && matches(rest, &text[1..]),
-            Some((first, rest)) => text.first() == Some(first) && matches(rest, &text[1..]),
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_glob_matches_what_its_like_pattern_does(pattern in "[aA%_*?\\[\\]^-]{0,8}", text in "[aA%_*?\\[\\]^-]{0,8}") {
-            let connection = rusqlite::Connection::open_in_memory().unwrap();
-            let found: bool = connection.query_row("SELECT ? GLOB ?", [&text, &glob(&pattern)], |row| row.get(0)).unwrap();
-            let pattern: Vec<char> = pattern.chars().collect();
-            let text: Vec<char> = text.chars().collect();
-            prop_assert_eq!(found, matches(&pattern, &text));
-        }
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    error::Fault,
+    Fault,
     search::experiment_keys,
-    session::{IN_KEYS, Session, key_list},
+    session::{Row, Session},
 };
 use crate::{Dataset, DatasetInput, DatasetSummary, ModelOutput, Run, RunInputs, Tag};
 
@@ -43,7 +43,7 @@ fn dataset_key(session: &Session<'_>, run: i64, dataset: &Dataset) -> Result<i64
     session.execute(insert, &[&run, name, digest, source_type, source, schema, profile])?;
     let select = "SELECT d.dataset FROM datasets d JOIN runs r USING (experiment_id) \
                   WHERE r.run = ?1 AND d.name = ?2 AND d.digest = ?3";
-    let found = session.first(select, &[&run, name, digest], |row| Ok(row.get(0)?))?;
+    let found = session.first(select, &[&run, name, digest], |row| row.get(0))?;
     found.ok_or_else(|| session.not_found("dataset", name))
 }
 
@@ -61,16 +61,17 @@ pub(super) fn search_datasets(
     session: &Session<'_>,
     experiment_ids: &[String],
 ) -> Result<Vec<DatasetSummary>, Fault> {
+    let in_keys = session.in_keys();
     let sql = format!(
         "SELECT DISTINCT d.experiment_id, d.name, d.digest, t.value FROM datasets d \
          JOIN run_datasets i USING (dataset) \
          LEFT JOIN run_dataset_tags t ON t.run = i.run AND t.dataset = i.dataset AND t.key = ?2 \
-         WHERE d.experiment_id {IN_KEYS} ORDER BY d.experiment_id, d.name, d.digest, t.value LIMIT ?3"
+         WHERE d.experiment_id {in_keys} ORDER BY d.experiment_id, d.name, d.digest, t.value LIMIT ?3"
     );
-    let keys = key_list(&experiment_keys(experiment_ids));
+    let keys = session.key_list(&experiment_keys(experiment_ids));
     session.all(&sql, &[&keys, &CONTEXT, &MOST_SUMMARIES], |row| {
         Ok(DatasetSummary {
-            experiment_id: row.get::<_, i64>(0)?.to_string(),
+            experiment_id: row.get::<i64>(0)?.to_string(),
             name: row.get(1)?,
             digest: row.get(2)?,
             context: row.get(3)?,
@@ -81,10 +82,10 @@ pub(super) fn search_datasets(
 /// Fills in the inputs and outputs of runs.
 pub(super) fn attach(session: &Session<'_>, runs: &mut HashMap<i64, Run>) -> Result<(), Fault> {
     let keys: Vec<i64> = runs.keys().copied().collect();
-    let list = key_list(&keys);
+    let (list, in_keys) = (session.key_list(&keys), session.in_keys());
     let sql = format!(
         "SELECT i.run, i.dataset, d.name, d.digest, d.source_type, d.source, d.schema, d.profile \
-         FROM run_datasets i JOIN datasets d USING (dataset) WHERE i.run {IN_KEYS} ORDER BY i.run, i.dataset"
+         FROM run_datasets i JOIN datasets d USING (dataset) WHERE i.run {in_keys} ORDER BY i.run, i.dataset"
     );
     let datasets = session.all(&sql, &[&list], |row| {
         let dataset = Dataset {
@@ -95,11 +96,11 @@ pub(super) fn attach(session: &Session<'_>, runs: &mut HashMap<i64, Run>) -> Res
             schema: row.get(6)?,
             profile: row.get(7)?,
         };
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, dataset))
+        Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, dataset))
     })?;
     if !datasets.is_empty() {
         let sql = format!(
-            "SELECT run, dataset, key, value FROM run_dataset_tags WHERE run {IN_KEYS} ORDER BY run, dataset, key"
+            "SELECT run, dataset, key, value FROM run_dataset_tags WHERE run {in_keys} ORDER BY run, dataset, key"
         );
         let mut tags: HashMap<(i64, i64), Vec<Tag>> = HashMap::new();
         session.all(&sql, &[&list], |row| {
@@ -115,18 +116,17 @@ pub(super) fn attach(session: &Session<'_>, runs: &mut HashMap<i64, Run>) -> Res
         }
     }
     let sql =
-        format!("SELECT run, model_id FROM run_input_models WHERE run {IN_KEYS} ORDER BY run, model_id");
-    for (run, model_id) in session.all(&sql, &[&list], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))? {
+        format!("SELECT run, model_id FROM run_input_models WHERE run {in_keys} ORDER BY run, model_id");
+    for (run, model_id) in session.all(&sql, &[&list], |row| Ok((row.get::<i64>(0)?, row.get(1)?)))? {
         if let Some(run) = runs.get_mut(&run) {
             run.inputs.models.push(model_id);
         }
     }
     let sql = format!(
-        "SELECT run, step, model_id FROM run_output_models WHERE run {IN_KEYS} ORDER BY run, step, model_id"
+        "SELECT run, step, model_id FROM run_output_models WHERE run {in_keys} ORDER BY run, step, model_id"
     );
-    let read = |row: &rusqlite::Row<'_>| {
-        Ok((row.get::<_, i64>(0)?, ModelOutput { step: row.get(1)?, model_id: row.get(2)? }))
-    };
+    let read =
+        |row: &Row<'_>| Ok((row.get::<i64>(0)?, ModelOutput { step: row.get(1)?, model_id: row.get(2)? }));
     for (run, output) in session.all(&sql, &[&list], read)? {
         if let Some(run) = runs.get_mut(&run) {
             run.outputs.push(output);

@@ -1,14 +1,12 @@
 //! Searches over runs and experiments, and the history of a metric, page by page.
 
-use rusqlite::{params_from_iter, types::Value};
-
 use super::{
-    error::Fault,
-    experiments, page_token,
-    paging::{Search, first_page_or, page_size},
+    Bind, Fault, experiments, metrics,
+    paging::{Search, page_size, token_after, values_of},
     query::Sql,
     runs,
     session::Session,
+    value::Value,
 };
 use crate::{
     Experiment, HistoryQuery, Metric, Page, Run, SearchExperiments, SearchRuns, TrackingError, ViewType,
@@ -42,7 +40,7 @@ pub(super) fn runs(
     experiment_ids: &[String],
     view: ViewType,
 ) -> Result<Page<Run>, Fault> {
-    let mut sql = Sql::default();
+    let mut sql = Sql::new(session.dialect());
     sql.push("SELECT r.run AS row_key, r.start_time, r.run_id");
     sql.push_order_columns(Scope::Runs, &search.order, session.artifact_root);
     sql.push(" FROM runs r JOIN experiments e USING (experiment_id) WHERE r.experiment_id");
@@ -74,20 +72,14 @@ pub(super) fn experiments(
     search: &Search,
     view: ViewType,
 ) -> Result<Page<Experiment>, Fault> {
-    let mut sql = Sql::default();
+    let mut sql = Sql::new(session.dialect());
     sql.push("SELECT e.experiment_id AS row_key, e.creation_time, e.experiment_id");
     sql.push_order_columns(Scope::Experiments, &search.order, session.artifact_root);
     sql.push(" FROM experiments e WHERE 1 = 1");
     sql.push_view(view, "e.deleted_time");
     sql.push_clauses(Scope::Experiments, &search.clauses, session.artifact_root);
     let page = search.page_of_keys(session, sql)?;
-    let sql = format!("SELECT {} FROM experiments e WHERE e.experiment_id = ?", experiments::COLUMNS);
-    let mut statement = session.sql.prepare_cached(&sql)?;
-    let found =
-        page.items.iter().map(|key| statement.query_row([key], |row| experiments::from_row(session, row)));
-    let mut items = found.collect::<Result<Vec<_>, _>>()?;
-    experiments::attach_tags(session, &mut items)?;
-    Ok(Page { items, next_page_token: page.next_page_token })
+    Ok(Page { items: experiments::load(session, &page.items)?, next_page_token: page.next_page_token })
 }
 
 /// A checked request for a history.
@@ -105,8 +97,7 @@ const POINT: &str = "step, timestamp, axis, is_nan, value";
 
 pub(super) fn prepare_history(query: &HistoryQuery) -> Result<HistorySearch, TrackingError> {
     let identity = format!("history {:?} {:?}", query.run_id, query.key);
-    let token = first_page_or(query.page_token.as_deref());
-    let after = token.map(|token| page_token::decode(&identity, token, 5)).transpose()?;
+    let after = values_of(query.page_token.as_deref(), &identity, 5)?;
     // Before the first point: no step is smaller.
     let first = || {
         vec![
@@ -129,24 +120,23 @@ pub(super) fn prepare_history(query: &HistoryQuery) -> Result<HistorySearch, Tra
 pub(super) fn history(session: &Session<'_>, query: &HistorySearch) -> Result<Page<Metric>, Fault> {
     let run = session.any_run(&query.run_id)?;
     let sql = format!(
-        "SELECT {POINT} FROM metrics WHERE run = ? AND metric_key = (SELECT metric_key FROM metric_keys WHERE key = ?) \
-         AND ({POINT}) > (?, ?, ?, ?, ?) ORDER BY {POINT} LIMIT ?"
+        "SELECT {POINT} FROM metrics WHERE run = ?1 AND metric_key = (SELECT metric_key FROM metric_keys WHERE key = ?2) \
+         AND ({POINT}) > (?3, ?4, ?5, ?6, ?7) ORDER BY {POINT} LIMIT ?8"
     );
-    let mut values = vec![Value::Integer(run), Value::Text(query.key.clone())];
-    values.extend(query.after.iter().cloned());
-    values.push(Value::Integer(query.page_size as i64 + 1));
-    let mut statement = session.sql.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut items = Vec::new();
+    let limit = query.page_size as i64 + 1;
+    let mut values: Vec<&dyn Bind> = vec![&run, &query.key];
+    values.extend(query.after.iter().map(|value| value as &dyn Bind));
+    values.push(&limit);
     let mut last = Vec::new();
-    while let Some(row) = rows.next()? {
-        if items.len() == query.page_size {
-            return Ok(Page { items, next_page_token: Some(page_token::encode(&query.identity, &last)) });
-        }
-        items.push(runs::metric_from_row(query.key.clone(), row, 0)?);
-        if items.len() == query.page_size {
+    let mut row_number = 0;
+    let mut items = session.all(&sql, &values, |row| {
+        row_number += 1;
+        if row_number == query.page_size {
             last = (0..5).map(|index| row.get(index)).collect::<Result<_, _>>()?;
         }
-    }
-    Ok(Page { items, next_page_token: None })
+        metrics::from_row(query.key.clone(), row, 0)
+    })?;
+    let has_more = items.len() > query.page_size;
+    items.truncate(query.page_size);
+    Ok(Page { items, next_page_token: has_more.then(|| token_after(&query.identity, last)) })
 }

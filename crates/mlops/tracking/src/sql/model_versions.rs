@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::{
-    error::Fault,
+    Fault,
     paging::{Search, page_size},
     query::Sql,
     registered_models,
-    session::{IN_KEYS, Session, key_list},
+    session::Session,
 };
 use crate::{
     ModelVersion, NewModelVersion, Page, SearchRegistry, Stage, Tag, TrackingError,
@@ -29,14 +29,14 @@ pub(super) fn create(session: &Session<'_>, new: &NewModelVersion) -> Result<Mod
     let run_id = match (&new.run_id, &new.model_id) {
         (None, Some(model_id)) => {
             let sql = "SELECT source_run_id FROM logged_models WHERE model_id = ?1";
-            session.first(sql, &[model_id], |row| Ok(row.get::<_, Option<String>>(0)?))?.flatten()
+            session.first(sql, &[model_id], |row| row.get::<Option<String>>(0))?.flatten()
         }
         (run_id, _) => run_id.clone(),
     };
     let now = now_ms();
     let sql = "UPDATE registered_models SET last_version = last_version + 1, last_update_time = ?2 \
                WHERE registered_model = ?1 RETURNING last_version";
-    let version: Option<i64> = session.first(sql, &[&model, &now], |row| Ok(row.get(0)?))?;
+    let version: Option<i64> = session.first(sql, &[&model, &now], |row| row.get(0))?;
     let version = version.ok_or_else(|| session.not_found("registered model", &new.name))?;
     let sql = "INSERT INTO model_versions (registered_model, version, creation_time, last_update_time, stage, description, \
                source, storage_location, run_id, run_link, model_id) \
@@ -55,12 +55,10 @@ pub(super) fn create(session: &Session<'_>, new: &NewModelVersion) -> Result<Mod
             &new.run_link,
             &new.model_id,
         ],
-        |row| Ok(row.get(0)?),
+        |row| row.get(0),
     )?;
     let key = key.ok_or_else(|| not_found(session, &new.name, version.cast_unsigned()))?;
-    for tag in &new.tags {
-        upsert_tag(session, key, tag)?;
-    }
+    session.upsert_texts("model_version_tags", "model_version", key, &new.tags)?;
     only(session, key, &new.name, version.cast_unsigned())
 }
 
@@ -72,13 +70,13 @@ pub(super) fn by_alias(session: &Session<'_>, name: &str, alias: &str) -> Result
     let model = registered_models::key_of(session, name)?;
     if alias.eq_ignore_ascii_case(LATEST) {
         let sql = "SELECT max(version) FROM model_versions WHERE registered_model = ?1";
-        let newest: Option<i64> = session.first(sql, &[&model], |row| Ok(row.get(0)?))?.flatten();
+        let newest: Option<i64> = session.first(sql, &[&model], |row| row.get(0))?.flatten();
         let newest = newest.ok_or_else(|| session.not_found("version of the model", name))?;
         return get(session, name, newest.cast_unsigned());
     }
     let sql = "SELECT v.version FROM model_aliases a JOIN model_versions v USING (model_version) \
                WHERE a.registered_model = ?1 AND a.alias = ?2";
-    let version: Option<i64> = session.first(sql, &[&model, &alias], |row| Ok(row.get(0)?))?;
+    let version: Option<i64> = session.first(sql, &[&model, &alias], |row| row.get(0))?;
     match version {
         Some(version) => get(session, name, version.cast_unsigned()),
         None => Err(invalid("alias", alias, &format!("model {name:?} has no such alias")).into()),
@@ -91,7 +89,7 @@ pub(super) fn key_of(session: &Session<'_>, name: &str, version: u64) -> Result<
                WHERE g.name = ?1 AND v.version = ?2";
     // What is beyond the database's numbers is no version.
     let found = match i64::try_from(version) {
-        Ok(version) => session.first(sql, &[&name, &version], |row| Ok(row.get(0)?))?,
+        Ok(version) => session.first(sql, &[&name, &version], |row| row.get(0))?,
         Err(_) => None,
     };
     found.ok_or_else(|| not_found(session, name, version))
@@ -122,6 +120,8 @@ pub(super) fn transition(
 ) -> Result<ModelVersion, Fault> {
     let key = key_of(session, name, version)?;
     let now = now_ms();
+    // First, so that another transition of this model waits here and then sees what this one has done.
+    touch_model(session, key, now)?;
     if archive_existing {
         let sql = "UPDATE model_versions SET stage = ?3, last_update_time = ?4 \
                    WHERE registered_model = (SELECT registered_model FROM model_versions WHERE model_version = ?1) \
@@ -130,7 +130,6 @@ pub(super) fn transition(
     }
     let sql = "UPDATE model_versions SET stage = ?2, last_update_time = ?3 WHERE model_version = ?1";
     session.execute(sql, &[&key, &stage.as_str(), &now])?;
-    touch_model(session, key, now)?;
     only(session, key, name, version)
 }
 
@@ -149,7 +148,12 @@ fn touch_model(session: &Session<'_>, key: i64, now: i64) -> Result<(), Fault> {
 }
 
 pub(super) fn set_tag(session: &Session<'_>, name: &str, version: u64, tag: &Tag) -> Result<(), Fault> {
-    upsert_tag(session, key_of(session, name, version)?, tag)
+    session.upsert_texts(
+        "model_version_tags",
+        "model_version",
+        key_of(session, name, version)?,
+        std::slice::from_ref(tag),
+    )
 }
 
 pub(super) fn delete_tag(session: &Session<'_>, name: &str, version: u64, tag: &str) -> Result<(), Fault> {
@@ -170,7 +174,7 @@ pub(super) fn prepare(search: &SearchRegistry) -> Result<Search, TrackingError> 
 }
 
 pub(super) fn search(session: &Session<'_>, search: &Search) -> Result<Page<ModelVersion>, Fault> {
-    let mut sql = Sql::default();
+    let mut sql = Sql::new(session.dialect());
     sql.push("SELECT v.model_version AS row_key, g.name, v.version");
     sql.push_order_columns(Scope::ModelVersions, &search.order, session.artifact_root);
     sql.push(" FROM model_versions v JOIN registered_models g USING (registered_model) WHERE 1 = 1");
@@ -188,19 +192,19 @@ pub(super) fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<ModelVersi
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let list = key_list(keys);
+    let (list, in_keys) = (session.key_list(keys), session.in_keys());
     let sql = format!(
         "SELECT v.model_version, g.name, v.version, v.creation_time, v.last_update_time, v.stage, v.description, v.source, \
          v.storage_location, v.run_id, v.run_link, v.model_id \
-         FROM model_versions v JOIN registered_models g USING (registered_model) WHERE v.model_version {IN_KEYS}"
+         FROM model_versions v JOIN registered_models g USING (registered_model) WHERE v.model_version {in_keys}"
     );
     let found = session.all(&sql, &[&list], |row| {
         let version = ModelVersion {
             name: row.get(1)?,
-            version: row.get::<_, i64>(2)?.cast_unsigned(),
+            version: row.get::<i64>(2)?.cast_unsigned(),
             creation_timestamp: row.get(3)?,
             last_updated_timestamp: row.get(4)?,
-            current_stage: row.get::<_, String>(5)?.parse()?,
+            current_stage: row.get::<String>(5)?.parse()?,
             description: row.get(6)?,
             source: row.get(7)?,
             storage_location: row.get(8)?,
@@ -210,7 +214,7 @@ pub(super) fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<ModelVersi
             tags: Vec::new(),
             aliases: Vec::new(),
         };
-        Ok((row.get::<_, i64>(0)?, version))
+        Ok((row.get::<i64>(0)?, version))
     })?;
     let mut found: HashMap<i64, ModelVersion> = found.into_iter().collect();
     for (key, tag, value) in session.texts("model_version_tags", "model_version", keys)? {
@@ -219,19 +223,12 @@ pub(super) fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<ModelVersi
         }
     }
     let sql = format!(
-        "SELECT model_version, alias FROM model_aliases WHERE model_version {IN_KEYS} ORDER BY model_version, alias"
+        "SELECT model_version, alias FROM model_aliases WHERE model_version {in_keys} ORDER BY model_version, alias"
     );
-    for (key, alias) in session.all(&sql, &[&list], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))? {
+    for (key, alias) in session.all(&sql, &[&list], |row| Ok((row.get::<i64>(0)?, row.get(1)?)))? {
         if let Some(version) = found.get_mut(&key) {
             version.aliases.push(alias);
         }
     }
     Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
-}
-
-fn upsert_tag(session: &Session<'_>, key: i64, tag: &Tag) -> Result<(), Fault> {
-    let sql = "INSERT INTO model_version_tags (model_version, key, value) VALUES (?1, ?2, ?3) \
-               ON CONFLICT (model_version, key) DO UPDATE SET value = excluded.value";
-    session.execute(sql, &[&key, &tag.key, &tag.value])?;
-    Ok(())
 }

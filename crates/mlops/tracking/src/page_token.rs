@@ -1,6 +1,5 @@
 //! Page tokens: the place in the order where the next page begins, and a mark of the search that they belong to.
 
-use rusqlite::types::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::TrackingError;
@@ -13,8 +12,10 @@ struct Token {
     last: Vec<Cell>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-enum Cell {
+/// The value of a column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Cell {
+    /// The row lacks it.
     Null,
     Integer(i64),
     /// The bits of a number, which may be infinite.
@@ -23,21 +24,15 @@ enum Cell {
 }
 
 /// A token for the page after the row with the values `last`.
-pub(super) fn encode(search: &str, last: &[Value]) -> String {
-    let last = last.iter().map(|value| match value {
-        Value::Integer(number) => Cell::Integer(*number),
-        Value::Real(number) => Cell::Real(number.to_bits()),
-        Value::Text(text) => Cell::Text(text.clone()),
-        Value::Null | Value::Blob(_) => Cell::Null,
-    });
-    let token = Token { search: crc32fast::hash(search.as_bytes()), last: last.collect() };
+pub(crate) fn encode(search: &str, last: Vec<Cell>) -> String {
+    let token = Token { search: crc32fast::hash(search.as_bytes()), last };
     // A tree of numbers and texts always has a JSON form.
     let json = serde_json::to_vec(&token).unwrap_or_default();
     json.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The values in a token, of which there have to be `columns`.
-pub(super) fn decode(search: &str, token: &str, columns: usize) -> Result<Vec<Value>, TrackingError> {
+pub(crate) fn decode(search: &str, token: &str, columns: usize) -> Result<Vec<Cell>, TrackingError> {
     let digits: Vec<u32> = token.chars().map_while(|digit| digit.to_digit(16)).collect();
     if digits.len() != token.len() || digits.len() % 2 == 1 {
         return Err(TrackingError::PageToken);
@@ -48,13 +43,7 @@ pub(super) fn decode(search: &str, token: &str, columns: usize) -> Result<Vec<Va
     if token.search != crc32fast::hash(search.as_bytes()) || token.last.len() != columns {
         return Err(TrackingError::PageToken);
     }
-    let last = token.last.into_iter().map(|cell| match cell {
-        Cell::Null => Value::Null,
-        Cell::Integer(number) => Value::Integer(number),
-        Cell::Real(bits) => Value::Real(f64::from_bits(bits)),
-        Cell::Text(text) => Value::Text(text),
-    });
-    Ok(last.collect())
+    Ok(token.last)
 }
 
 #[cfg(test)]
@@ -63,9 +52,9 @@ mod tests {
 
     #[test]
     fn a_token_gives_back_its_values_to_its_own_search_only() {
-        let values =
-            vec![Value::Null, Value::Integer(-3), Value::Real(f64::INFINITY), Value::Text("ü'\"".into())];
-        let token = encode("a", &values);
+        let infinity = f64::INFINITY.to_bits();
+        let values = vec![Cell::Null, Cell::Integer(-3), Cell::Real(infinity), Cell::Text("ü'\"".into())];
+        let token = encode("a", values.clone());
         assert_eq!(decode("a", &token, 4).unwrap(), values);
         assert!(decode("b", &token, 4).is_err());
         assert!(decode("a", &token, 3).is_err());

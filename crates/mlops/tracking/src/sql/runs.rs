@@ -1,20 +1,24 @@
-//! Runs in SQLite.
+//! Runs.
 
 use std::collections::HashMap;
 
-use rusqlite::{Row, params, types::Type};
 use uuid::Uuid;
 
-use super::{error::Fault, lineage, log, session::Session};
+use super::{
+    Bind, Fault,
+    dialect::Lock,
+    lineage, log, metrics,
+    session::{Row, Session},
+};
 use crate::{
-    Axis, LifecycleStage, Metric, NewRun, Param, Run, RunData, RunInfo, RunInputs, RunStatus, RunUpdate, Tag,
+    LifecycleStage, NewRun, Param, Run, RunData, RunInfo, RunInputs, RunStatus, RunUpdate, Tag,
     TrackingError,
     limits::{self, invalid},
     now_ms, run_name,
 };
 
 /// The columns that [`from_row`] reads, from `runs r JOIN experiments e`.
-pub(super) const COLUMNS: &str = "r.run, r.run_id, r.experiment_id, r.run_name, r.user_id, r.status, r.start_time, r.end_time, \
+const COLUMNS: &str = "r.run, r.run_id, r.experiment_id, r.run_name, r.user_id, r.status, r.start_time, r.end_time, \
      r.deleted_time, e.artifact_location";
 
 /// The name of a new run: its own, that of its tag (the two must agree), or a made-up one.
@@ -37,16 +41,18 @@ pub(super) fn name_of_new_run(new: &NewRun) -> Result<String, TrackingError> {
 }
 
 pub(super) fn create(session: &Session<'_>, new: &NewRun, name: &str) -> Result<Run, Fault> {
-    let experiment = session.active_experiment(&new.experiment_id)?;
+    let experiment = session.active_experiment(&new.experiment_id, Lock::Shared)?;
     let run_id = Uuid::new_v4().simple().to_string();
     let start_time = new.start_time.unwrap_or_else(now_ms);
-    session.sql.execute(
-        "INSERT INTO runs (run_id, experiment_id, run_name, user_id, status, start_time) VALUES (?, ?, ?, ?, ?, ?)",
-        params![run_id, experiment, name, new.user_id, new.status.as_str(), start_time],
-    )?;
-    let run = session.sql.last_insert_rowid();
-    log::upsert_tags(session, run, &new.tags)?;
-    log::upsert_tags(session, run, &[Tag::new(run_name::TAG, name)])?;
+    let sql = "INSERT INTO runs (run_id, experiment_id, run_name, user_id, status, start_time) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING run";
+    let values: [&dyn Bind; 6] =
+        [&run_id, &experiment, &name, &new.user_id, &new.status.as_str(), &start_time];
+    let run = session.first(sql, &values, |row| row.get(0))?;
+    let run = run.ok_or_else(|| session.not_found("run", &run_id))?;
+    let mut tags = new.tags.clone();
+    tags.push(Tag::new(run_name::TAG, name));
+    session.upsert_texts("tags", "run", run, &tags)?;
     get(session, &run_id)
 }
 
@@ -60,7 +66,7 @@ pub(super) fn update(session: &Session<'_>, run_id: &str, update: &RunUpdate) ->
     let run = session.active_run(run_id)?;
     let sql =
         "UPDATE runs SET status = coalesce(?2, status), end_time = coalesce(?3, end_time) WHERE run = ?1";
-    session.sql.execute(sql, params![run, update.status.map(RunStatus::as_str), update.end_time])?;
+    session.execute(sql, &[&run, &update.status.map(RunStatus::as_str), &update.end_time])?;
     if let Some(name) = &update.run_name {
         log::upsert_tags(session, run, &[Tag::new(run_name::TAG, name.as_str())])?;
     }
@@ -69,7 +75,7 @@ pub(super) fn update(session: &Session<'_>, run_id: &str, update: &RunUpdate) ->
 
 pub(super) fn delete(session: &Session<'_>, run_id: &str) -> Result<(), Fault> {
     let run = session.active_run(run_id)?;
-    session.sql.execute("UPDATE runs SET deleted_time = ?2 WHERE run = ?1", [run, now_ms()])?;
+    session.execute("UPDATE runs SET deleted_time = ?2 WHERE run = ?1", &[&run, &now_ms()])?;
     Ok(())
 }
 
@@ -78,15 +84,15 @@ pub(super) fn restore(session: &Session<'_>, run_id: &str) -> Result<(), Fault> 
     if info.lifecycle_stage == LifecycleStage::Active {
         return Err(invalid("run", run_id, "it is not deleted").into());
     }
-    session.active_experiment(&info.experiment_id)?;
-    let sql = "UPDATE runs SET deleted_time = NULL, deleted_with_experiment = 0 WHERE run_id = ?";
-    session.sql.execute(sql, [run_id])?;
+    session.active_experiment(&info.experiment_id, Lock::Shared)?;
+    let sql = "UPDATE runs SET deleted_time = NULL, deleted_with_experiment = 0 WHERE run_id = ?1";
+    session.execute(sql, &[&run_id])?;
     Ok(())
 }
 
 pub(super) fn purge(session: &Session<'_>, run_id: &str) -> Result<(), Fault> {
     let run = session.any_run(run_id)?;
-    match session.sql.execute("DELETE FROM runs WHERE run = ? AND deleted_time IS NOT NULL", [run])? {
+    match session.execute("DELETE FROM runs WHERE run = ?1 AND deleted_time IS NOT NULL", &[&run])? {
         0 => Err(invalid("run", run_id, "delete it before its rows are removed for good").into()),
         _ => Ok(()),
     }
@@ -94,49 +100,44 @@ pub(super) fn purge(session: &Session<'_>, run_id: &str) -> Result<(), Fault> {
 
 fn info(session: &Session<'_>, run: i64) -> Result<RunInfo, Fault> {
     let sql =
-        format!("SELECT {COLUMNS} FROM runs r JOIN experiments e USING (experiment_id) WHERE r.run = ?");
-    Ok(session.sql.prepare_cached(&sql)?.query_row([run], |row| from_row(session, row))?.1)
+        format!("SELECT {COLUMNS} FROM runs r JOIN experiments e USING (experiment_id) WHERE r.run = ?1");
+    let found = session.first(&sql, &[&run], |row| from_row(session, row))?;
+    found.map(|(_, info)| info).ok_or_else(|| session.not_found("run", &run.to_string()))
 }
 
 /// Reads whole runs, in the order of their row keys in `keys`.
 pub(super) fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<Run>, Fault> {
-    let list = format!("[{}]", keys.iter().map(i64::to_string).collect::<Vec<_>>().join(","));
-    let mut found: HashMap<i64, Run> = HashMap::with_capacity(keys.len());
+    let (list, in_keys) = (session.key_list(keys), session.in_keys());
     let sql = format!(
-        "SELECT {COLUMNS} FROM runs r JOIN experiments e USING (experiment_id) \
-         WHERE r.run IN (SELECT value FROM json_each(?))"
+        "SELECT {COLUMNS} FROM runs r JOIN experiments e USING (experiment_id) WHERE r.run {in_keys}"
     );
-    let mut statement = session.sql.prepare_cached(&sql)?;
-    let mut rows = statement.query([&list])?;
-    while let Some(row) = rows.next()? {
+    let found = session.all(&sql, &[&list], |row| {
         let (run, info) = from_row(session, row)?;
-        found.insert(
-            run,
-            Run { info, data: RunData::default(), inputs: RunInputs::default(), outputs: Vec::new() },
-        );
-    }
+        let (data, inputs) = (RunData::default(), RunInputs::default());
+        Ok((run, Run { info, data, inputs, outputs: Vec::new() }))
+    })?;
+    let mut found: HashMap<i64, Run> = found.into_iter().collect();
 
-    let sql = "SELECT m.run, k.key, m.step, m.timestamp, m.axis, m.is_nan, m.value \
-               FROM latest_metrics m JOIN metric_keys k USING (metric_key) \
-               WHERE m.run IN (SELECT value FROM json_each(?))";
-    let mut statement = session.sql.prepare_cached(sql)?;
-    let mut rows = statement.query([&list])?;
-    while let Some(row) = rows.next()? {
+    let sql = format!(
+        "SELECT m.run, k.key, m.step, m.timestamp, m.axis, m.is_nan, m.value \
+         FROM latest_metrics m JOIN metric_keys k USING (metric_key) WHERE m.run {in_keys}"
+    );
+    session.all(&sql, &[&list], |row| {
         if let Some(run) = found.get_mut(&row.get(0)?) {
-            run.data.metrics.push(metric_from_row(row.get(1)?, row, 2)?);
+            run.data.metrics.push(metrics::from_row(row.get(1)?, row, 2)?);
         }
-    }
-    for (run, key, value) in texts(session, "params", &list)? {
+        Ok(())
+    })?;
+    for (run, key, value) in session.texts("params", "run", keys)? {
         if let Some(run) = found.get_mut(&run) {
             run.data.params.push(Param { key, value });
         }
     }
-    for (run, key, value) in texts(session, "tags", &list)? {
+    for (run, key, value) in session.texts("tags", "run", keys)? {
         if let Some(run) = found.get_mut(&run) {
             run.data.tags.push(Tag { key, value });
         }
     }
-
     lineage::attach(session, &mut found)?;
 
     let mut runs: Vec<Run> = keys.iter().filter_map(|key| found.remove(key)).collect();
@@ -146,24 +147,10 @@ pub(super) fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<Run>, Faul
     Ok(runs)
 }
 
-/// Rows `(run, key, value)` of `params` or `tags`, for the runs in the JSON list, sorted by key within a run.
-fn texts(session: &Session<'_>, table: &str, runs: &str) -> Result<Vec<(i64, String, String)>, Fault> {
-    let sql = format!(
-        "SELECT run, key, value FROM {table} WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, key"
-    );
-    let mut statement = session.sql.prepare_cached(&sql)?;
-    let rows = statement.query_map([runs], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 /// Reads [`COLUMNS`]: the row key, and what describes the run.
-fn from_row(session: &Session<'_>, row: &Row<'_>) -> rusqlite::Result<(i64, RunInfo)> {
+fn from_row(session: &Session<'_>, row: &Row<'_>) -> Result<(i64, RunInfo), Fault> {
     let run_id: String = row.get(1)?;
-    let experiment_id = row.get::<_, i64>(2)?.to_string();
-    let status: String = row.get(5)?;
-    let status = status.parse().map_err(|error: TrackingError| {
-        rusqlite::Error::FromSqlConversionFailure(5, Type::Text, Box::new(error))
-    })?;
+    let experiment_id = row.get::<i64>(2)?.to_string();
     let deleted_time: Option<i64> = row.get(8)?;
     let location = session.artifact_location(row.get(9)?, &experiment_id);
     let info = RunInfo {
@@ -172,7 +159,7 @@ fn from_row(session: &Session<'_>, row: &Row<'_>) -> rusqlite::Result<(i64, RunI
         experiment_id,
         run_name: row.get(3)?,
         user_id: row.get(4)?,
-        status,
+        status: row.get::<String>(5)?.parse()?,
         start_time: row.get(6)?,
         end_time: row.get(7)?,
         lifecycle_stage: if deleted_time.is_some() {
@@ -183,15 +170,4 @@ fn from_row(session: &Session<'_>, row: &Row<'_>) -> rusqlite::Result<(i64, RunI
         deleted_time,
     };
     Ok((row.get(0)?, info))
-}
-
-/// Reads `step, timestamp, axis, is_nan, value` from column `first` on.
-pub(super) fn metric_from_row(key: String, row: &Row<'_>, first: usize) -> rusqlite::Result<Metric> {
-    let axis = match row.get::<_, i64>(first + 2)? {
-        1 => Axis::Epoch,
-        2 => Axis::Sample,
-        _ => Axis::Step,
-    };
-    let value = if row.get(first + 3)? { f64::NAN } else { row.get(first + 4)? };
-    Ok(Metric { key, value, timestamp: row.get(first + 1)?, step: row.get(first)?, axis })
 }

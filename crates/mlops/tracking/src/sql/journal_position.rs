@@ -1,8 +1,6 @@
 //! How far each journal of a run has been delivered, kept in the transaction of what it delivers.
 
-use rusqlite::{OptionalExtension as _, params};
-
-use super::{error::Fault, log, runs, session::Session};
+use super::{Fault, log, runs, session::Session};
 use crate::{JournalBatch, RunUpdate, TrackingError};
 
 pub(super) fn get(session: &Session<'_>, run_id: &str, journal_id: &str) -> Result<u64, Fault> {
@@ -22,15 +20,14 @@ pub(super) fn log(session: &Session<'_>, run_id: &str, records: &JournalBatch) -
             RunUpdate { status: Some(finish.status), end_time: Some(finish.end_time), run_name: None };
         runs::update(session, run_id, &update)?;
     }
-    let sql = "INSERT INTO journals (run, journal_id, position) VALUES (?, ?, ?) \
-               ON CONFLICT DO UPDATE SET position = excluded.position";
-    session.sql.prepare_cached(sql)?.execute(params![run, records.journal_id, records.last.cast_signed()])?;
+    let sql = "INSERT INTO journals (run, journal_id, position) VALUES (?1, ?2, ?3) \
+               ON CONFLICT (run, journal_id) DO UPDATE SET position = excluded.position";
+    session.execute(sql, &[&run, &records.journal_id, &records.last.cast_signed()])?;
     Ok(())
 }
 
 fn position(session: &Session<'_>, run: i64, journal_id: &str) -> Result<u64, Fault> {
-    let sql = "SELECT position FROM journals WHERE run = ? AND journal_id = ?";
-    let position =
-        session.sql.prepare_cached(sql)?.query_row(params![run, journal_id], |row| row.get::<_, i64>(0));
-    Ok(position.optional()?.unwrap_or(0).cast_unsigned())
+    let sql = "SELECT position FROM journals WHERE run = ?1 AND journal_id = ?2";
+    let position = session.first(sql, &[&run, &journal_id], |row| row.get::<i64>(0))?;
+    Ok(position.unwrap_or(0).cast_unsigned())
 }

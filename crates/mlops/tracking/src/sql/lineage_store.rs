@@ -1,12 +1,12 @@
-//! [`LineageStore`] over SQLite.
+//! [`LineageStore`] over a SQL database.
 
-use super::{SqliteStore, lineage, logged_models};
+use super::{Database, lineage, logged_models};
 use crate::{
     DatasetSummary, LineageStore, LoggedModel, LoggedModelStatus, ModelOutput, NewLoggedModel, Page, Param,
     RunInputs, SearchLoggedModels, Tag, TrackingError, limits,
 };
 
-impl LineageStore for SqliteStore {
+impl<D: Database> LineageStore for D {
     fn log_inputs(&self, run_id: &str, inputs: &RunInputs) -> Result<(), TrackingError> {
         limits::check_inputs(inputs)?;
         self.write(|session| lineage::log_inputs(session, run_id, inputs))

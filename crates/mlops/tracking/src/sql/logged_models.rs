@@ -1,21 +1,20 @@
-//! Logged models, and the metrics that were measured on them.
+//! Logged models.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
 use super::{
-    error::Fault,
-    log,
+    Fault,
+    dialect::Lock,
+    metrics,
     paging::{Search, page_size},
     query::Sql,
-    runs,
     search::experiment_keys,
-    session::{IN_KEYS, Session, key_list},
+    session::Session,
 };
 use crate::{
-    LoggedModel, LoggedModelMetric, LoggedModelStatus, ModelMetric, NewLoggedModel, Page, Param,
-    SearchLoggedModels, Tag, TrackingError,
+    LoggedModel, LoggedModelStatus, NewLoggedModel, Page, Param, SearchLoggedModels, Tag, TrackingError,
     filter::{Field, OrderKey, Scope, parse_filter},
     limits::invalid,
     now_ms, run_name,
@@ -27,7 +26,7 @@ const USUAL_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 50_000;
 
 pub(super) fn create(session: &Session<'_>, new: &NewLoggedModel) -> Result<LoggedModel, Fault> {
-    let experiment = session.active_experiment(&new.experiment_id)?;
+    let experiment = session.active_experiment(&new.experiment_id, Lock::Shared)?;
     let model_id = format!("m-{}", Uuid::new_v4().simple());
     let name = new.name.clone().unwrap_or_else(run_name::random);
     let sql = "INSERT INTO logged_models (model_id, experiment_id, name, creation_time, last_update_time, status, model_type, \
@@ -36,7 +35,7 @@ pub(super) fn create(session: &Session<'_>, new: &NewLoggedModel) -> Result<Logg
     let key = session.first(
         sql,
         &[&model_id, &experiment, &name, &now_ms(), &status, &new.model_type, &new.source_run_id],
-        |row| Ok(row.get(0)?),
+        |row| row.get(0),
     )?;
     let key = key.ok_or_else(|| session.not_found("logged model", &model_id))?;
     insert_params(session, key, &model_id, &new.params)?;
@@ -52,7 +51,7 @@ pub(super) fn get(session: &Session<'_>, model_id: &str) -> Result<LoggedModel, 
 /// Row key of a model that is not deleted.
 fn key_of(session: &Session<'_>, model_id: &str) -> Result<i64, Fault> {
     let sql = "SELECT logged_model FROM logged_models WHERE model_id = ?1 AND deleted_time IS NULL";
-    let key = session.first(sql, &[&model_id], |row| Ok(row.get(0)?))?;
+    let key = session.first(sql, &[&model_id], |row| row.get(0))?;
     key.ok_or_else(|| session.not_found("logged model", model_id))
 }
 
@@ -92,75 +91,16 @@ pub(super) fn delete_tag(session: &Session<'_>, model_id: &str, tag: &str) -> Re
 }
 
 fn insert_params(session: &Session<'_>, key: i64, model_id: &str, params: &[Param]) -> Result<(), Fault> {
-    let insert = "INSERT INTO logged_model_params (logged_model, key, value) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    let select = "SELECT value FROM logged_model_params WHERE logged_model = ?1 AND key = ?2";
-    for param in params {
-        if session.execute(insert, &[&key, &param.key, &param.value])? > 0 {
-            continue;
-        }
-        let stored: Option<String> = session.first(select, &[&key, &param.key], |row| Ok(row.get(0)?))?;
-        if stored.as_deref() != Some(param.value.as_str()) {
-            let reason = format!(
-                "logged model {model_id} has {:?} for it, and params never change; use a tag",
-                stored.unwrap_or_default()
-            );
-            return Err(invalid("param", &param.key, &reason).into());
-        }
-    }
-    Ok(())
+    let Some((param, stored)) = session.insert_params("logged_model_params", "logged_model", key, params)?
+    else {
+        return Ok(());
+    };
+    let reason = format!("logged model {model_id} has {stored:?} for it, and params never change; use a tag");
+    Err(invalid("param", &param.key, &reason).into())
 }
 
 fn upsert_tags(session: &Session<'_>, key: i64, tags: &[Tag]) -> Result<(), Fault> {
-    let sql = "INSERT INTO logged_model_tags (logged_model, key, value) VALUES (?1, ?2, ?3) \
-               ON CONFLICT (logged_model, key) DO UPDATE SET value = excluded.value";
-    for tag in tags {
-        session.execute(sql, &[&key, &tag.key, &tag.value])?;
-    }
-    Ok(())
-}
-
-/// Writes points that `run` measured on models; of each metric and dataset the latest stays.
-pub(super) fn log_metrics(session: &Session<'_>, run: i64, points: &[ModelMetric]) -> Result<(), Fault> {
-    let sql = "INSERT INTO logged_model_metrics (logged_model, metric_key, dataset_name, dataset_digest, run, step, timestamp, \
-               axis, is_nan, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
-               ON CONFLICT (logged_model, metric_key, dataset_name, dataset_digest, run) DO UPDATE SET step = excluded.step, \
-               timestamp = excluded.timestamp, axis = excluded.axis, is_nan = excluded.is_nan, value = excluded.value \
-               WHERE (excluded.step, excluded.timestamp, NOT excluded.is_nan, excluded.value) > \
-               (logged_model_metrics.step, logged_model_metrics.timestamp, NOT logged_model_metrics.is_nan, logged_model_metrics.value)";
-    let mut models: HashMap<&str, i64> = HashMap::new();
-    for ModelMetric { model_id, metric, dataset } in points {
-        let model = match models.get(model_id.as_str()) {
-            Some(model) => *model,
-            None => {
-                let select = "SELECT logged_model FROM logged_models WHERE model_id = ?1";
-                let model = session.first(select, &[model_id], |row| Ok(row.get(0)?))?;
-                let model =
-                    model.ok_or_else(|| invalid("logged model", model_id, "there is none with this id"))?;
-                models.insert(model_id, model);
-                model
-            }
-        };
-        let metric_key = log::metric_key(session, &metric.key)?;
-        let (name, digest) = dataset.as_ref().map_or(("", ""), |(name, digest)| (name, digest));
-        let (is_nan, value) = log::stored_value(metric);
-        let axis = log::stored_axis(metric.axis);
-        session.execute(
-            sql,
-            &[
-                &model,
-                &metric_key,
-                &name,
-                &digest,
-                &run,
-                &metric.step,
-                &metric.timestamp,
-                &axis,
-                &is_nan,
-                &value,
-            ],
-        )?;
-    }
-    Ok(())
+    session.upsert_texts("logged_model_tags", "logged_model", key, tags)
 }
 
 pub(super) fn prepare(search: &SearchLoggedModels) -> Result<Search, TrackingError> {
@@ -187,7 +127,7 @@ pub(super) fn search(
     prepared: &Search,
     search: &SearchLoggedModels,
 ) -> Result<Page<LoggedModel>, Fault> {
-    let mut sql = Sql::default();
+    let mut sql = Sql::new(session.dialect());
     sql.push("SELECT l.logged_model AS row_key, l.creation_time, l.model_id");
     sql.push_order_columns(Scope::LoggedModels, &prepared.order, session.artifact_root);
     sql.push(" FROM logged_models l WHERE l.experiment_id");
@@ -216,15 +156,15 @@ fn push_datasets(sql: &mut Sql, datasets: &[(String, Option<String>)]) {
 
 /// Reads whole models, in the order of their row keys in `keys`.
 fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<LoggedModel>, Fault> {
-    let list = key_list(keys);
+    let (list, in_keys) = (session.key_list(keys), session.in_keys());
     let sql = format!(
         "SELECT l.logged_model, l.model_id, l.experiment_id, l.name, l.creation_time, l.last_update_time, l.status, \
          l.model_type, l.source_run_id, e.artifact_location \
-         FROM logged_models l JOIN experiments e USING (experiment_id) WHERE l.logged_model {IN_KEYS}"
+         FROM logged_models l JOIN experiments e USING (experiment_id) WHERE l.logged_model {in_keys}"
     );
     let found = session.all(&sql, &[&list], |row| {
         let model_id: String = row.get(1)?;
-        let experiment_id = row.get::<_, i64>(2)?.to_string();
+        let experiment_id = row.get::<i64>(2)?.to_string();
         let location = session.artifact_location(row.get(9)?, &experiment_id);
         let model = LoggedModel {
             artifact_uri: format!("{location}/models/{model_id}/artifacts"),
@@ -233,14 +173,14 @@ fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<LoggedModel>, Fault> 
             name: row.get(3)?,
             creation_timestamp_ms: row.get(4)?,
             last_updated_timestamp_ms: row.get(5)?,
-            status: read_status(&row.get::<_, String>(6)?)?,
+            status: read_status(&row.get::<String>(6)?)?,
             model_type: row.get(7)?,
             source_run_id: row.get(8)?,
             tags: Vec::new(),
             params: Vec::new(),
             metrics: Vec::new(),
         };
-        Ok((row.get::<_, i64>(0)?, model))
+        Ok((row.get::<i64>(0)?, model))
     })?;
     let mut found: HashMap<i64, LoggedModel> = found.into_iter().collect();
     for (owner, key, value) in session.texts("logged_model_params", "logged_model", keys)? {
@@ -253,42 +193,8 @@ fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<LoggedModel>, Fault> 
             model.tags.push(Tag { key, value });
         }
     }
-    attach_metrics(session, &list, &mut found)?;
+    metrics::attach_to_models(session, &list, &mut found)?;
     Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
-}
-
-/// Fills in the latest point of each metric on each dataset, whichever run measured it.
-fn attach_metrics(
-    session: &Session<'_>,
-    list: &str,
-    found: &mut HashMap<i64, LoggedModel>,
-) -> Result<(), Fault> {
-    let sql = format!(
-        "SELECT m.logged_model, k.key, m.dataset_name, m.dataset_digest, r.run_id, m.step, m.timestamp, m.axis, m.is_nan, \
-         m.value FROM logged_model_metrics m JOIN metric_keys k USING (metric_key) JOIN runs r USING (run) \
-         WHERE m.logged_model {IN_KEYS}"
-    );
-    let points = session.all(&sql, &[&list], |row| {
-        let dataset = (row.get::<_, String>(2)?, row.get::<_, String>(3)?);
-        let metric = runs::metric_from_row(row.get(1)?, row, 5)?;
-        Ok((row.get::<_, i64>(0)?, dataset, metric, row.get::<_, String>(4)?))
-    })?;
-    let mut latest = BTreeMap::new();
-    for (model, dataset, metric, run_id) in points {
-        let key = (model, metric.key.clone(), dataset.clone());
-        let is_latest =
-            latest.get(&key).is_none_or(|point: &LoggedModelMetric| log::is_later(&metric, &point.metric));
-        if is_latest {
-            let dataset = Some(dataset).filter(|(name, digest)| !name.is_empty() || !digest.is_empty());
-            latest.insert(key, LoggedModelMetric { metric, run_id, dataset });
-        }
-    }
-    for ((model, ..), point) in latest {
-        if let Some(model) = found.get_mut(&model) {
-            model.metrics.push(point);
-        }
-    }
-    Ok(())
 }
 
 /// A status as the database keeps it, and as filters name it.

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use super::{
-    error::Fault,
-    model_versions,
+    Fault, model_versions,
     paging::{Search, page_size},
     query::Sql,
-    session::{IN_KEYS, Session, key_list},
+    session::{Row, Session},
 };
 use crate::{
     ModelAlias, ModelVersion, NewRegisteredModel, Page, RegisteredModel, SearchRegistry, Stage, Tag,
@@ -27,11 +26,9 @@ pub(super) fn create(session: &Session<'_>, new: &NewRegisteredModel) -> Result<
     refuse_taken_name(session, &new.name)?;
     let sql = "INSERT INTO registered_models (name, creation_time, last_update_time, description) \
                VALUES (?1, ?2, ?2, ?3) RETURNING registered_model";
-    let key = session.first(sql, &[&new.name, &now_ms(), &new.description], |row| Ok(row.get(0)?))?;
+    let key = session.first(sql, &[&new.name, &now_ms(), &new.description], |row| row.get(0))?;
     let key = key.ok_or_else(|| session.not_found("registered model", &new.name))?;
-    for tag in &new.tags {
-        upsert_tag(session, key, tag)?;
-    }
+    session.upsert_texts("registered_model_tags", "registered_model", key, &new.tags)?;
     get(session, &new.name)
 }
 
@@ -43,7 +40,7 @@ pub(super) fn get(session: &Session<'_>, name: &str) -> Result<RegisteredModel, 
 /// Row key of the model with this name.
 pub(super) fn key_of(session: &Session<'_>, name: &str) -> Result<i64, Fault> {
     let sql = "SELECT registered_model FROM registered_models WHERE name = ?1";
-    let key = session.first(sql, &[&name], |row| Ok(row.get(0)?))?;
+    let key = session.first(sql, &[&name], |row| row.get(0))?;
     key.ok_or_else(|| session.not_found("registered model", name))
 }
 
@@ -75,7 +72,12 @@ pub(super) fn delete(session: &Session<'_>, name: &str) -> Result<(), Fault> {
 }
 
 pub(super) fn set_tag(session: &Session<'_>, name: &str, tag: &Tag) -> Result<(), Fault> {
-    upsert_tag(session, key_of(session, name)?, tag)
+    session.upsert_texts(
+        "registered_model_tags",
+        "registered_model",
+        key_of(session, name)?,
+        std::slice::from_ref(tag),
+    )
 }
 
 pub(super) fn delete_tag(session: &Session<'_>, name: &str, tag: &str) -> Result<(), Fault> {
@@ -124,7 +126,7 @@ pub(super) fn prepare(search: &SearchRegistry) -> Result<Search, TrackingError> 
 }
 
 pub(super) fn search(session: &Session<'_>, search: &Search) -> Result<Page<RegisteredModel>, Fault> {
-    let mut sql = Sql::default();
+    let mut sql = Sql::new(session.dialect());
     sql.push("SELECT g.registered_model AS row_key, g.name");
     sql.push_order_columns(Scope::RegisteredModels, &search.order, session.artifact_root);
     sql.push(" FROM registered_models g WHERE 1 = 1");
@@ -149,17 +151,17 @@ pub(super) fn push_clauses_about_prompts(sql: &mut Sql, scope: Scope, clauses: &
     sql.push(&format!(
         " AND {negated}EXISTS (SELECT 1 FROM {table} p WHERE p.{column} = {owner} AND p.value = 'true' AND p.key = "
     ));
-    sql.bind(IS_PROMPT.to_owned()).push(")");
+    sql.bind(IS_PROMPT).push(")");
     let others: Vec<Clause> = clauses.iter().filter(|clause| !is_about_prompts(clause)).cloned().collect();
     sql.push_clauses(scope, &others, "");
 }
 
 /// Reads whole models, in the order of their row keys in `keys`.
 fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<RegisteredModel>, Fault> {
-    let list = key_list(keys);
+    let (list, in_keys) = (session.key_list(keys), session.in_keys());
     let sql = format!(
         "SELECT registered_model, name, creation_time, last_update_time, description FROM registered_models \
-         WHERE registered_model {IN_KEYS}"
+         WHERE registered_model {in_keys}"
     );
     let found = session.all(&sql, &[&list], |row| {
         let model = RegisteredModel {
@@ -171,7 +173,7 @@ fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<RegisteredModel>, Fau
             tags: Vec::new(),
             aliases: Vec::new(),
         };
-        Ok((row.get::<_, i64>(0)?, model))
+        Ok((row.get::<i64>(0)?, model))
     })?;
     let mut found: HashMap<i64, RegisteredModel> = found.into_iter().collect();
     for (key, tag, value) in session.texts("registered_model_tags", "registered_model", keys)? {
@@ -181,11 +183,11 @@ fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<RegisteredModel>, Fau
     }
     let sql = format!(
         "SELECT a.registered_model, a.alias, v.version FROM model_aliases a JOIN model_versions v USING (model_version) \
-         WHERE a.registered_model {IN_KEYS} ORDER BY a.registered_model, a.alias"
+         WHERE a.registered_model {in_keys} ORDER BY a.registered_model, a.alias"
     );
-    let read = |row: &rusqlite::Row<'_>| {
-        let version = row.get::<_, i64>(2)?.cast_unsigned();
-        Ok((row.get::<_, i64>(0)?, ModelAlias { alias: row.get(1)?, version }))
+    let read = |row: &Row<'_>| {
+        let version = row.get::<i64>(2)?.cast_unsigned();
+        Ok((row.get::<i64>(0)?, ModelAlias { alias: row.get(1)?, version }))
     };
     for (key, alias) in session.all(&sql, &[&list], read)? {
         if let Some(model) = found.get_mut(&key) {
@@ -205,14 +207,15 @@ fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<RegisteredModel>, Fau
 
 /// The newest version of each stage of these models, by number.
 fn newest_of_stages(session: &Session<'_>, models: &[i64]) -> Result<Vec<ModelVersion>, Fault> {
+    let in_keys = session.in_keys();
     let sql = format!(
         "SELECT v.model_version FROM model_versions v JOIN \
          (SELECT registered_model, stage, max(version) AS version FROM model_versions \
-          WHERE registered_model {IN_KEYS} GROUP BY registered_model, stage) AS newest \
+          WHERE registered_model {in_keys} GROUP BY registered_model, stage) AS newest \
          ON v.registered_model = newest.registered_model AND v.version = newest.version \
          ORDER BY v.registered_model, v.version"
     );
-    let keys = session.all(&sql, &[&key_list(models)], |row| Ok(row.get(0)?))?;
+    let keys = session.all(&sql, &[&session.key_list(models)], |row| row.get(0))?;
     model_versions::load(session, &keys)
 }
 
@@ -222,11 +225,4 @@ fn refuse_taken_name(session: &Session<'_>, name: &str) -> Result<(), Fault> {
         None => Ok(()),
         Some(()) => Err(TrackingError::Exists { what: "registered model", name: name.to_owned() }.into()),
     }
-}
-
-fn upsert_tag(session: &Session<'_>, key: i64, tag: &Tag) -> Result<(), Fault> {
-    let sql = "INSERT INTO registered_model_tags (registered_model, key, value) VALUES (?1, ?2, ?3) \
-               ON CONFLICT (registered_model, key) DO UPDATE SET value = excluded.value";
-    session.execute(sql, &[&key, &tag.key, &tag.value])?;
-    Ok(())
 }
