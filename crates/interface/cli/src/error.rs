@@ -4,6 +4,7 @@ use fulmen_configuration::ConfigError;
 use fulmen_encryption::EncryptionError;
 use fulmen_manager::ManagerError;
 use fulmen_runner::{Problems, RunnerError};
+use fulmen_server::ServerError;
 use fulmen_storage::StorageError;
 use fulmen_tracking::TrackingError;
 use fulmen_utils::atomic::WriteError;
@@ -32,6 +33,9 @@ pub(crate) enum CliError {
     /// A key is missing, or what it opens is damaged.
     #[error(transparent)]
     Encryption(#[from] EncryptionError),
+    /// The server could not be started.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// Output could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -83,6 +83,7 @@ fn run(arguments: Arguments) -> Result<fulmen_contracts::ExitCode, CliError> {
         Command::Artifacts(artifacts) => commands::artifacts::run(artifacts),
         Command::Cache(cache) => commands::cache::run(cache),
         Command::Keys(keys) => commands::keys::run(keys),
+        Command::Server(server) => commands::server::run(server),
         Command::Components(components) => commands::components::run(components),
         Command::Config(config) => commands::config::run(config),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
