@@ -46,7 +46,8 @@ mod tests {
         for (cpu, received) in [(10.0, 0.123), (20.14, 1.5), (30.0, 2.7512)] {
             window.add(vec![("cpu".into(), cpu), ("network_receive_megabytes".into(), received)]);
         }
-        let expected = [("system/cpu".to_owned(), 20.0), ("system/network_receive_megabytes".to_owned(), 2.7512)];
+        let expected =
+            [("system/cpu".to_owned(), 20.0), ("system/network_receive_megabytes".to_owned(), 2.7512)];
         assert_eq!(window.take("system/"), expected);
         assert!(window.take("system/").is_empty());
     }

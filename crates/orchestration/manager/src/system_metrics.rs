@@ -49,7 +49,8 @@ impl SystemMetrics {
 }
 
 fn record(recorder: &RunRecorder, point: Point) -> Result<(), TrackingError> {
-    let metric = |(key, value)| Metric { key, value, timestamp: point.time_ms, step: point.step, axis: Axis::Step };
+    let metric =
+        |(key, value)| Metric { key, value, timestamp: point.time_ms, step: point.step, axis: Axis::Step };
     recorder.log_metrics(&point.values.into_iter().map(metric).collect::<Vec<_>>())
 }
 
@@ -145,14 +146,18 @@ mod tests {
         assert_eq!((options.interval, options.samples), (Duration::from_millis(2500), 5));
         assert_eq!(options.node.as_deref(), Some("node_0"));
         let message = of(json!({}), |_| Some("maybe")).unwrap_err().to_string();
-        assert!(message.contains("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING") && message.contains("maybe"), "{message}");
+        assert!(
+            message.contains("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING") && message.contains("maybe"),
+            "{message}"
+        );
     }
 
     #[test]
     fn points_come_to_the_store_and_are_counted_on_when_a_run_goes_on() {
         let (folder, store, mut run) = run();
         let id = run.info.run_id.clone();
-        let config = json!({"mlflow": {"log_system_metrics": true, "system_metrics_sampling_interval": 0.02}});
+        let config =
+            json!({"mlflow": {"log_system_metrics": true, "system_metrics_sampling_interval": 0.02}});
         for _ in 0..2 {
             let recorder = RunRecorder::start(store.clone(), &folder.path().join("journal"), &id).unwrap();
             let metrics = SystemMetrics::start(&config, &run, |_| None).unwrap().unwrap();
@@ -164,7 +169,8 @@ mod tests {
         }
         let key = "system/cpu_utilization_percentage".to_owned();
         let query = HistoryQuery { run_id: id, key, ..HistoryQuery::default() };
-        let steps: Vec<_> = store.metric_history(&query).unwrap().items.iter().map(|point| point.step).collect();
+        let steps: Vec<_> =
+            store.metric_history(&query).unwrap().items.iter().map(|point| point.step).collect();
         assert!(steps.len() >= 2, "{steps:?}");
         assert_eq!(steps, (0..steps.len() as i64).collect::<Vec<_>>());
     }

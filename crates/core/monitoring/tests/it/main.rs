@@ -33,7 +33,8 @@ fn points_carry_mlflows_names_and_are_numbered() {
     monitor.stop();
     assert_eq!(points.iter().map(|point| point.step).collect::<Vec<_>>(), [7, 8, 9]);
     assert!(points.windows(2).all(|pair| pair[0].time_ms < pair[1].time_ms));
-    let names: Vec<_> = points[0].values.iter().map(|(name, _)| name.strip_prefix("system/").unwrap()).collect();
+    let names: Vec<_> =
+        points[0].values.iter().map(|(name, _)| name.strip_prefix("system/").unwrap()).collect();
     let of_machine: Vec<_> = names.iter().copied().filter(|name| !name.starts_with("gpu_")).collect();
     assert_eq!(of_machine, NAMES);
     for (name, value) in points.iter().flat_map(|point| &point.values) {
@@ -59,7 +60,8 @@ fn what_goes_through_the_network_is_counted_from_the_start() {
     let mut machine = Machine::open();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let sender = thread::spawn(move || TcpStream::connect(address).unwrap().write_all(&vec![1; 20_000_000]).unwrap());
+    let sender =
+        thread::spawn(move || TcpStream::connect(address).unwrap().write_all(&vec![1; 20_000_000]).unwrap());
     let mut received = Vec::new();
     listener.accept().unwrap().0.read_to_end(&mut received).unwrap();
     sender.join().unwrap();
