@@ -7,6 +7,8 @@ unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TAR
 CARGO ?= cargo
 PYTHON ?= python3
 BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
+# Where tests write down what they could not try.
+SKIPPED := $(abspath $(or $(CARGO_TARGET_DIR),target)/skipped-tests)
 # Further words for `make run`, such as ARGS="experiment=mnist trainer.max_epochs=3", or for `make bench`.
 ARGS ?=
 
@@ -28,10 +30,12 @@ run: build ## Build, then train the default experiment (ARGS="key=value …" cha
 
 # Some tests start an example, and `cargo test --tests` builds none.
 # Documentation tests are linked in a temporary folder, where paths relative to the program lead nowhere.
-test: build ## Run all tests
+test: build .venv-services/ready ## Run all tests; says at the end what had to be skipped
 	$(CARGO) build --release --workspace --examples
-	$(CARGO) test --release --workspace --lib --bins --tests
+	@rm -f $(SKIPPED)
+	FULMEN_TEST_SKIPPED=$(SKIPPED) $(CARGO) test --release --workspace --lib --bins --tests
 	LD_LIBRARY_PATH="$(CURDIR)/.libtorch/lib$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" $(CARGO) test --release --workspace --doc
+	@tools/test-services --report $(SKIPPED)
 
 soak: build ## Kill and resume a run at 200 points, and compare every bit (POINTS=… SEED=…)
 	$(CARGO) build --release -p fulmen-worker --example resume_worker
@@ -55,6 +59,10 @@ conformance: build .venv-hydra/ready ## Hold the composer against the real Hydra
 	$(PYTHON) -m venv .venv-hydra
 	.venv-hydra/bin/python -m pip install --disable-pip-version-check --quiet -r $<
 	@touch $@
+
+# Servers that tests speak to. The script never fails: without them their tests are skipped, and say so.
+.venv-services/ready: tools/test-services.txt tools/test-services
+	@PYTHON=$(PYTHON) tools/test-services
 
 # The Lightning that `make bench` measures against, with the whole torch: 2.7 GB to fetch, 5 GB on disk.
 .venv-bench/ready: bench/lightning/requirements.txt

@@ -57,7 +57,7 @@ fn a_disk_that_fills_up_ends_the_run_and_leaves_the_checkpoint_before_to_go_on_f
     fs::create_dir(&disk).unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(&disk).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        return eprintln!("skipped: no file system can be mounted here");
+        return fulmen_utils::testing::skipped("no file system can be mounted here");
     }
     let _unmount = Unmount(disk.clone());
     fitted(&elsewhere, None, EventSink::new(|_| {})).0.unwrap();

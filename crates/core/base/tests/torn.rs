@@ -194,7 +194,8 @@ fn a_kill_at_any_system_call_of_a_save_leaves_the_last_checkpoint_valid() {
             Traced::Killed(name) => calls.push(name),
             Traced::Ended => break,
             Traced::Refused(error) => {
-                return eprintln!("skipped: this system lets nobody trace a process: {error}");
+                let why = format!("this system lets nobody trace a process: {error}");
+                return fulmen_utils::testing::skipped(&why);
             }
         }
     }

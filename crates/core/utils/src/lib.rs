@@ -10,6 +10,7 @@ pub mod cache;
 pub mod ids;
 pub mod nearest;
 pub mod priority;
+pub mod testing;
 pub mod text;
 
 pub use address::Address;

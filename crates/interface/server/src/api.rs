@@ -64,10 +64,7 @@ const ROUTES: [&[Route]; 6] = [
 ];
 
 /// The route of a path below `/api/2.0/mlflow/`, and the fields in it.
-pub(crate) fn find(
-    method: &Method,
-    path: &str,
-) -> Result<(&'static Route, PathFields), ApiError> {
+pub(crate) fn find(method: &Method, path: &str) -> Result<(&'static Route, PathFields), ApiError> {
     let mut known = false;
     // A fixed path comes before one with fields: `logged-models/search` is no model.
     for fixed in [true, false] {

@@ -1,6 +1,6 @@
 //! What a tracking store, a journal or a recorder may refuse or fail at.
 
-use crate::{DatabaseError, FilterError, JournalError, UriError};
+use crate::{DatabaseError, FilterError, JournalError, PostgresError, UriError};
 
 /// Why a tracking operation was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +112,9 @@ pub enum TrackingError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The PostgreSQL server failed.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// A journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -154,6 +157,7 @@ impl TrackingError {
             Self::ExperimentExists { .. } | Self::Exists { .. } => ErrorKind::AlreadyExists,
             Self::Deleted { .. } | Self::JournalOrder { .. } => ErrorKind::InvalidState,
             Self::Database(error) => error.kind(),
+            Self::Postgres(error) => error.kind(),
             Self::Journal(_) | Self::Storage(_) => ErrorKind::Unavailable,
         }
     }

@@ -1,4 +1,4 @@
-//! Experiments, runs, metrics, params and tags behind the [`TrackingStore`] trait, with SQLite as the default store.
+//! Experiments, runs, metrics, params and tags behind the [`TrackingStore`] trait, lineage and a model registry beside them; SQLite is the default store.
 //!
 //! The entities and their rules are MLflow's (<https://mlflow.org/docs/latest/rest-api.html>), so that what is stored
 //! here can be served to MLflow's clients; to them Fulmen adds the [`Axis`] of a metric point and a journal.
@@ -47,9 +47,12 @@ mod journal;
 mod limits;
 mod lineage;
 mod number;
+mod page_token;
+mod postgres;
 mod recorder;
 mod registry;
 mod run_name;
+mod sql;
 mod sqlite;
 mod store;
 mod uri;
@@ -72,6 +75,7 @@ pub use lineage::{
     Dataset, DatasetInput, DatasetSummary, LineageStore, LoggedModel, LoggedModelMetric, LoggedModelOrder,
     LoggedModelStatus, ModelOutput, NewLoggedModel, RunInputs, SearchLoggedModels,
 };
+pub use postgres::{PostgresError, PostgresStore};
 pub use recorder::{DeliveryReport, RecorderOptions, Refusal, RunRecorder, sync};
 pub use registry::{
     ModelAlias, ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, RegisteredModel,

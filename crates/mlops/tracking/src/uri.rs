@@ -2,10 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::{SqliteStore, Store, TrackingError};
+use crate::{PostgresStore, SqliteStore, Store, TrackingError};
 
-/// The schemes that [`open`] knows.
-const SCHEMES: [&str; 1] = ["sqlite"];
+/// The schemes that [`open`] knows, and what follows them.
+const SCHEMES: [(&str, &str); 2] = [("sqlite", ":///…"), ("postgresql", "://…")];
 
 /// Why a tracking URI cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -31,6 +31,14 @@ pub enum UriError {
         /// The same path as a URI.
         suggestion: String,
     },
+    /// A PostgreSQL URI cannot be understood.
+    #[error("tracking URI {uri:?}: {reason}; write postgresql://user:password@host:5432/database")]
+    Postgres {
+        /// The URI, without secrets.
+        uri: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The slashes of a SQLite URI do not add up.
     #[error(
         "tracking URI {uri:?}: {reason}; write sqlite:///relative/path.db or sqlite:////absolute/path.db"
@@ -43,7 +51,8 @@ pub enum UriError {
     },
 }
 
-/// Opens the store that a tracking URI names: `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`.
+/// Opens the store that a tracking URI names: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db` or
+/// `postgresql://user:password@host:5432/database`.
 ///
 /// # Errors
 /// [`UriError`] where the URI names no store, and whatever opening that store may fail with.
@@ -56,17 +65,27 @@ pub fn open(uri: &str) -> Result<Arc<dyn Store>, TrackingError> {
 /// # Errors
 /// As [`open`], and where `artifact_root` is no location.
 pub fn open_with_artifact_root(uri: &str, artifact_root: &str) -> Result<Arc<dyn Store>, TrackingError> {
+    if is_postgres(uri) {
+        return Ok(Arc::new(PostgresStore::open(uri, artifact_root)?));
+    }
     Ok(Arc::new(SqliteStore::open_with_artifact_root(Path::new(sqlite_path(uri)?), artifact_root)?))
 }
 
-/// Where the store that a tracking URI names keeps artifacts if nothing else is said: `mlartifacts` beside a SQLite file.
+/// Where the store that a tracking URI names keeps artifacts if nothing else is said: `mlartifacts` beside a SQLite file, and
+/// in the working folder for a database on a server.
 ///
 /// # Errors
 /// [`UriError`] where the URI names no store.
 pub fn artifact_root(uri: &str) -> Result<String, TrackingError> {
-    let path = Path::new(sqlite_path(uri)?);
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let beside = if is_postgres(uri) { Path::new("fulmen.db") } else { Path::new(sqlite_path(uri)?) };
+    let absolute = std::path::absolute(beside).unwrap_or_else(|_| beside.to_path_buf());
     Ok(absolute.with_file_name("mlartifacts").to_string_lossy().into_owned())
+}
+
+/// `postgresql://`, its short form, and the form that SQLAlchemy gives it.
+fn is_postgres(uri: &str) -> bool {
+    let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);
+    scheme == "postgres" || scheme.split('+').next() == Some("postgresql")
 }
 
 /// The path in a `sqlite:` URI.
@@ -81,7 +100,7 @@ fn sqlite_path(uri: &str) -> Result<&str, UriError> {
         return Err(UriError::UnknownScheme {
             uri: uri.to_owned(),
             scheme: scheme.to_owned(),
-            known: SCHEMES.map(|known| format!("{known}:///…")).join(", "),
+            known: SCHEMES.map(|(known, rest)| format!("{known}{rest}")).join(", "),
             near: near_scheme(scheme).map(|near| format!("{near}:{rest}")),
         });
     }
@@ -110,7 +129,8 @@ fn is_scheme(scheme: &str) -> bool {
 
 fn near_scheme(scheme: &str) -> Option<&'static str> {
     let scheme = scheme.to_ascii_lowercase();
-    SCHEMES.into_iter().find(|known| strsim::damerau_levenshtein(known, &scheme) <= 2)
+    let mut known = SCHEMES.into_iter().map(|(known, _)| known);
+    known.find(|known| strsim::damerau_levenshtein(known, &scheme) <= 2)
 }
 
 #[cfg(test)]

@@ -17,10 +17,7 @@ impl Disk {
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(path));
         }
-        #[expect(clippy::print_stderr, reason = "whoever runs the tests is to know")]
-        {
-            eprintln!("skipped: no file system can be mounted here");
-        }
+        fulmen_utils::testing::skipped("no file system can be mounted here");
         None
     }
 

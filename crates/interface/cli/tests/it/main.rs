@@ -23,3 +23,4 @@ mod interrupted;
 mod predict;
 mod resume;
 mod server;
+mod trainer;
