@@ -57,14 +57,14 @@ pub(crate) enum Command {
         #[arg(value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
+    /// Serve runs, metrics, models and artifacts to MLflow's clients
+    Server(ServerArguments),
     /// Files of runs: list, get, put, verify, delete
     Artifacts(ArtifactsArguments),
     /// The cache of prepared data: list, info, verify, prune, clear, path
     Cache(CacheArguments),
     /// Keys of encryption at rest: generate, rotate, status, verify
     Keys(KeysArguments),
-    /// Serve runs, metrics, models and artifacts to MLflow's clients
-    Server(ServerArguments),
     /// What a config can name: list, show
     Components(ComponentsArguments),
     /// The composed configuration: show, batch

@@ -27,15 +27,15 @@ pub(crate) enum CliError {
     /// The store refused.
     #[error(transparent)]
     Tracking(#[from] TrackingError),
+    /// The server could not be started.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// Artifacts or the cache could not be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// A key is missing, or what it opens is damaged.
     #[error(transparent)]
     Encryption(#[from] EncryptionError),
-    /// The server could not be started.
-    #[error(transparent)]
-    Server(#[from] ServerError),
     /// Output could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
