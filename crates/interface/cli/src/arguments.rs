@@ -8,6 +8,12 @@ use clap_complete::ArgValueCompleter;
 
 use crate::commands::completions;
 
+pub(crate) use registry::{
+    ExperimentsArguments, ExperimentsCommand, ModelsArguments, ModelsCommand, PlaceArguments, SearchArguments,
+};
+
+mod registry;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
     .usage(AnsiColor::Yellow.on_default().bold())
@@ -43,6 +49,10 @@ pub(crate) enum Command {
     Predict(PredictArguments),
     /// Recorded runs: list, show, compare, delete
     Runs(RunsArguments),
+    /// Groups of runs: list, show, create, rename, delete, restore, set-tag, delete-tag
+    Experiments(ExperimentsArguments),
+    /// The model registry: list, show, register, versions, alias, promote, diff, lineage, delete
+    Models(ModelsArguments),
     /// Bring what killed runs have left in their journals into the tracking store
     Sync {
         #[command(flatten)]

@@ -5,6 +5,8 @@ pub(crate) mod components;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod evaluate;
+pub(crate) mod experiments;
+pub(crate) mod models;
 pub(crate) mod runs;
 pub(crate) mod sync;
 pub(crate) mod train;

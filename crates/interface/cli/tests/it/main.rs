@@ -17,4 +17,5 @@ mod harness;
 mod images;
 mod interrupted;
 mod predict;
+mod registry;
 mod resume;
