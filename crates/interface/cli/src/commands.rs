@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use fulmen_configuration::Config;
 use fulmen_manager::Interrupts;
-use fulmen_tracking::TrackingStore;
+use fulmen_tracking::Store;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -24,7 +24,7 @@ use crate::error::CliError;
 ///
 /// # Errors
 /// When the URI names no store, or the store cannot be opened: the message is placed where the URI was written.
-pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn TrackingStore>, CliError> {
+pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
     let key = "mlflow.tracking_uri";
     let uri = match config.value(key)? {
         Some(node) if !node.is_null() => {

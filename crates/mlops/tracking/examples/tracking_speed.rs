@@ -149,7 +149,12 @@ fn fill(store: &dyn TrackingStore, experiment_id: &str, number: usize) -> Result
     let metrics = (0..5).map(|key| Metric::at_step(format!("m{key}"), spread(key) as f64 / 10_007.0, 1));
     let params = (0..5).map(|key| Param::new(format!("p{key}"), (spread(key + 5) % 5).to_string()));
     let tags = (0..2).map(|key| Tag::new(format!("t{key}"), format!("value {}", spread(key + 10))));
-    let batch = RunBatch { metrics: metrics.collect(), params: params.collect(), tags: tags.collect() };
+    let batch = RunBatch {
+        metrics: metrics.collect(),
+        params: params.collect(),
+        tags: tags.collect(),
+        ..RunBatch::default()
+    };
     store.log_batch(&run.info.run_id, &batch)
 }
 

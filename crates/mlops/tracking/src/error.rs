@@ -1,6 +1,6 @@
 //! What a tracking store, a journal or a recorder may refuse or fail at.
 
-use crate::{DatabaseError, FilterError, JournalError, UriError};
+use crate::{DatabaseError, FilterError, JournalError, MongoError, UriError};
 
 /// Why a tracking operation was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum TrackingError {
     /// Nothing has this id or name.
     #[error("no {what} {id:?} in {store}")]
     NotFound {
-        /// `run`, `experiment` or `tag`.
+        /// Such as `run`, `experiment` or `tag`.
         what: &'static str,
         /// The id, name or key.
         id: String,
@@ -55,6 +55,14 @@ pub enum TrackingError {
         name: String,
         /// Whether the other one is deleted.
         deleted: bool,
+    },
+    /// Another one has this name.
+    #[error("{what} {name:?} exists already; choose another name")]
+    Exists {
+        /// `registered model`.
+        what: &'static str,
+        /// The name.
+        name: String,
     },
     /// A param has another value already.
     #[error(
@@ -104,6 +112,9 @@ pub enum TrackingError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// A MongoDB database failed.
+    #[error(transparent)]
+    Mongo(#[from] MongoError),
     /// A journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -143,9 +154,10 @@ impl TrackingError {
             | Self::Filter(_)
             | Self::Uri(_) => ErrorKind::InvalidParameter,
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::ExperimentExists { .. } => ErrorKind::AlreadyExists,
+            Self::ExperimentExists { .. } | Self::Exists { .. } => ErrorKind::AlreadyExists,
             Self::Deleted { .. } | Self::JournalOrder { .. } => ErrorKind::InvalidState,
             Self::Database(error) => error.kind(),
+            Self::Mongo(error) => error.kind(),
             Self::Journal(_) | Self::Storage(_) => ErrorKind::Unavailable,
         }
     }

@@ -5,7 +5,7 @@
 //! ```text
 //! filter     = [ clause { AND clause } ]
 //! clause     = field ( number-op number | text-op text | [NOT] IN "(" text { "," text } ")" | IS [NOT] NULL )
-//! field      = [ prefix "." ] key            prefix: metrics, params, tags, attributes and their short forms
+//! field      = [ prefix "." ] key            prefix: metrics, params, tags, attributes, datasets and their short forms
 //! key        = word | "quoted" | `quoted`    a field without prefix is an attribute
 //! number-op  = = | != | > | >= | < | <=      text-op: = | != | LIKE | ILIKE
 //! order      = field [ ASC | DESC ]
@@ -17,7 +17,7 @@ mod field;
 mod lexer;
 mod parser;
 
-pub(crate) use field::{Attribute, Field, Scope};
+pub(crate) use field::{Attribute, DatasetField, Field, Scope};
 pub(crate) use parser::{parse_filter, parse_order_by};
 
 /// A clause: all clauses of a filter have to hold.

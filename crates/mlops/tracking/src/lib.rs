@@ -46,7 +46,9 @@ mod gc;
 mod journal;
 mod limits;
 mod lineage;
+mod mongo;
 mod number;
+mod page_token;
 mod recorder;
 mod registry;
 mod run_name;
@@ -64,13 +66,15 @@ pub use fulmen_contracts::Axis;
 pub use gc::{GcReport, gc};
 pub use journal::JournalError;
 pub use limits::{
-    MAX_BATCH_METRICS, MAX_BATCH_PARAMS, MAX_BATCH_TAGS, MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE,
-    MAX_KEY, MAX_PARAM_VALUE, MAX_TAG_VALUE,
+    MAX_ALIAS, MAX_BATCH_METRICS, MAX_BATCH_PARAMS, MAX_BATCH_TAGS, MAX_EXPERIMENT_NAME,
+    MAX_EXPERIMENT_TAG_VALUE, MAX_KEY, MAX_MODEL_NAME, MAX_PARAM_VALUE, MAX_REGISTRY_TAG_VALUE,
+    MAX_TAG_VALUE,
 };
 pub use lineage::{
     Dataset, DatasetInput, DatasetSummary, LineageStore, LoggedModel, LoggedModelMetric, LoggedModelOrder,
     LoggedModelStatus, ModelOutput, NewLoggedModel, RunInputs, SearchLoggedModels,
 };
+pub use mongo::{MongoError, MongoStore};
 pub use recorder::{DeliveryReport, RecorderOptions, Refusal, RunRecorder, sync};
 pub use registry::{
     ModelAlias, ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, RegisteredModel,

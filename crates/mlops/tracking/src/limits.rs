@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{Metric, Param, RunBatch, Tag, TrackingError};
+use crate::{DatasetInput, Metric, Param, RunBatch, RunInputs, Tag, TrackingError};
 
 /// Longest key of a metric, param or tag, in characters.
 pub const MAX_KEY: usize = 250;
@@ -14,12 +14,20 @@ pub const MAX_TAG_VALUE: usize = 8000;
 pub const MAX_EXPERIMENT_NAME: usize = 500;
 /// Longest value of an experiment's tag, in characters.
 pub const MAX_EXPERIMENT_TAG_VALUE: usize = 20_000;
+/// Longest name of a registered model, in characters.
+pub const MAX_MODEL_NAME: usize = 256;
+/// Longest alias of a model version, in characters.
+pub const MAX_ALIAS: usize = 255;
+/// Longest value of a tag in the model registry, in characters.
+pub const MAX_REGISTRY_TAG_VALUE: usize = 100_000;
 /// Most metric points of one batch.
 pub const MAX_BATCH_METRICS: usize = 1000;
 /// Most params of one batch.
 pub const MAX_BATCH_PARAMS: usize = 100;
 /// Most tags of one batch.
 pub const MAX_BATCH_TAGS: usize = 100;
+/// Longest name of a dataset or of a logged model, in characters.
+const MAX_DATASET_NAME: usize = 500;
 
 /// Checks sizes, keys and values of a batch, and that no param in it has two values.
 pub(crate) fn check_batch(batch: &RunBatch) -> Result<(), TrackingError> {
@@ -27,6 +35,7 @@ pub(crate) fn check_batch(batch: &RunBatch) -> Result<(), TrackingError> {
         ("metrics", batch.metrics.len(), MAX_BATCH_METRICS),
         ("params", batch.params.len(), MAX_BATCH_PARAMS),
         ("tags", batch.tags.len(), MAX_BATCH_TAGS),
+        ("metrics of logged models", batch.model_metrics.len(), MAX_BATCH_METRICS),
     ];
     for (what, count, limit) in counts {
         if count > limit {
@@ -34,6 +43,7 @@ pub(crate) fn check_batch(batch: &RunBatch) -> Result<(), TrackingError> {
         }
     }
     check_metrics(&batch.metrics)?;
+    batch.model_metrics.iter().try_for_each(|point| check_key("metric key", &point.metric.key))?;
     check_params(&batch.params)?;
     check_tags(&batch.tags)
 }
@@ -117,6 +127,91 @@ pub(crate) fn check_key(what: &'static str, key: &str) -> Result<(), TrackingErr
     Ok(())
 }
 
+/// The name of a registered model becomes a part of `models:/name/version`.
+pub(crate) fn check_model_name(name: &str) -> Result<(), TrackingError> {
+    let fault = if name.trim().is_empty() {
+        "it cannot be empty"
+    } else if name.contains(['/', ':']) {
+        "it cannot hold `/` or `:`, which separate the parts of a model's URI"
+    } else if name.chars().any(char::is_control) {
+        "it holds a control character"
+    } else if matches!(name, "." | "..") {
+        "it is no plain name"
+    } else {
+        return check_length(|| "the model name".to_owned(), name, MAX_MODEL_NAME);
+    };
+    Err(invalid("model name", name, fault))
+}
+
+pub(crate) fn check_alias(alias: &str) -> Result<(), TrackingError> {
+    let is_allowed = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
+    if alias.is_empty() {
+        return Err(invalid("alias", alias, "it cannot be empty"));
+    }
+    if !alias.chars().all(is_allowed) {
+        return Err(invalid("alias", alias, "letters, digits, `_` and `-` are allowed"));
+    }
+    check_length(|| "the alias".to_owned(), alias, MAX_ALIAS)
+}
+
+/// What an alias that is set must be besides: none of the words that name versions by themselves.
+pub(crate) fn check_new_alias(alias: &str) -> Result<(), TrackingError> {
+    check_alias(alias)?;
+    let number = alias.strip_prefix(['v', 'V']);
+    let is_version = number.is_some_and(|number| !number.is_empty() && number.chars().all(char::is_numeric));
+    if alias.eq_ignore_ascii_case("latest") || is_version {
+        return Err(invalid("alias", alias, "`latest` and `v<number>` are reserved"));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_registry_tags(tags: &[Tag]) -> Result<(), TrackingError> {
+    for Tag { key, value } in tags {
+        check_key("tag key", key)?;
+        check_length(|| format!("the value of tag {key:?}"), value, MAX_REGISTRY_TAG_VALUE)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn check_logged_model_name(name: &str) -> Result<(), TrackingError> {
+    if name.is_empty() {
+        return Err(invalid("model name", name, "it cannot be empty"));
+    }
+    if name.contains(['/', ':', '.', '%', '"', '\'']) {
+        return Err(invalid("model name", name, "it cannot hold one of / : . % \" '"));
+    }
+    check_length(|| "the model name".to_owned(), name, MAX_DATASET_NAME)
+}
+
+/// Checks datasets against the sizes of MLflow's columns.
+pub(crate) fn check_inputs(inputs: &RunInputs) -> Result<(), TrackingError> {
+    if inputs.datasets.len() > MAX_BATCH_METRICS {
+        let count = inputs.datasets.len();
+        return Err(TrackingError::TooMany { what: "datasets", count, limit: MAX_BATCH_METRICS });
+    }
+    for DatasetInput { tags, dataset } in &inputs.datasets {
+        if dataset.name.is_empty() {
+            return Err(invalid("dataset name", &dataset.name, "it cannot be empty"));
+        }
+        let texts = [
+            ("name", Some(&dataset.name), MAX_DATASET_NAME),
+            ("digest", Some(&dataset.digest), 36),
+            ("source", Some(&dataset.source), 65_535),
+            ("schema", dataset.schema.as_ref(), 1_048_575),
+            ("profile", dataset.profile.as_ref(), 16_777_215),
+        ];
+        for (what, text, limit) in texts {
+            let what = || format!("the {what} of dataset {:?}", dataset.name);
+            text.map_or(Ok(()), |text| check_length(what, text, limit))?;
+        }
+        for Tag { key, value } in tags {
+            check_length(|| "the key of a dataset's tag".to_owned(), key, 255)?;
+            check_length(|| format!("the value of the dataset's tag {key:?}"), value, 500)?;
+        }
+    }
+    Ok(())
+}
+
 fn check_length(what: impl FnOnce() -> String, text: &str, limit: usize) -> Result<(), TrackingError> {
     // Bytes are never fewer than characters, so most texts need no count.
     if text.len() <= limit {
@@ -164,6 +259,27 @@ mod tests {
     fn one_param_with_two_values_is_refused() {
         check_params(&[Param::new("p", "1"), Param::new("p", "1")]).unwrap();
         assert!(check_params(&[Param::new("p", "1"), Param::new("p", "2")]).is_err());
+    }
+
+    #[test]
+    fn aliases_that_name_versions_are_reserved() {
+        for alias in ["champion", "Champion_2-b", "v", "vx1", "version1", "Größe", "2"] {
+            check_new_alias(alias).unwrap();
+        }
+        for alias in ["", "a b", "a/b", "a.b", "latest", "LATEST", "v1", "V23", &"a".repeat(256)] {
+            assert!(check_new_alias(alias).is_err(), "{alias:?}");
+        }
+        check_alias("latest").unwrap();
+    }
+
+    #[test]
+    fn model_names_fit_into_uris() {
+        for name in ["resnet18", "with space", "naïve.v2", "..a"] {
+            check_model_name(name).unwrap();
+        }
+        for name in ["", "  ", "a/b", "a:b", ".", "..", "a\nb", &"n".repeat(257)] {
+            assert!(check_model_name(name).is_err(), "{name:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub trait LineageStore: Send + Sync {
 
     /// Creates a logged model, pending, and returns it.
     fn create_logged_model(&self, new: &NewLoggedModel) -> Result<LoggedModel, TrackingError>;
-    /// The logged model with this id, with the latest point of each metric that names it.
+    /// The logged model with this id, unless it is deleted, with the latest point of each metric that names it.
     fn logged_model(&self, model_id: &str) -> Result<LoggedModel, TrackingError>;
     /// Sets its status, as after an upload.
     fn finalize_logged_model(
@@ -29,7 +29,7 @@ pub trait LineageStore: Send + Sync {
     ) -> Result<LoggedModel, TrackingError>;
     /// Hides it.
     fn delete_logged_model(&self, model_id: &str) -> Result<(), TrackingError>;
-    /// Adds params; like a run's they never change.
+    /// Adds params; like a run's they never change, and the same value again is fine.
     fn log_logged_model_params(&self, model_id: &str, params: &[Param]) -> Result<(), TrackingError>;
     /// Sets tags.
     fn set_logged_model_tags(&self, model_id: &str, tags: &[Tag]) -> Result<(), TrackingError>;
@@ -51,7 +51,7 @@ pub struct RunInputs {
 /// A dataset, and what the run used it for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetInput {
-    /// Such as `mlflow.data.context` = `training`.
+    /// Such as `mlflow.data.context` = `training`; sorted by key.
     pub tags: Vec<Tag>,
     /// The dataset.
     pub dataset: Dataset,
@@ -173,8 +173,10 @@ pub struct NewLoggedModel {
 pub struct SearchLoggedModels {
     /// The experiments to look at; none finds nothing.
     pub experiment_ids: Vec<String>,
-    /// MLflow's filter language; empty for all.
+    /// MLflow's filter language over metrics, params, tags and attributes such as `name`; empty for all.
     pub filter: String,
+    /// Only models with metrics on one of these datasets, by name and perhaps digest; none for all models.
+    pub datasets: Vec<(String, Option<String>)>,
     /// Deleted ones or not.
     pub view: ViewType,
     /// Field or `metrics.<key>` each, with its direction.

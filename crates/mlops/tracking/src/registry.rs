@@ -26,7 +26,8 @@ pub trait ModelRegistry: Send + Sync {
     ) -> Result<RegisteredModel, TrackingError>;
     /// Removes a model with all its versions, artifacts excepted.
     fn delete_registered_model(&self, name: &str) -> Result<(), TrackingError>;
-    /// Models that match (`name`, `tags.<key>`), page by page; without an order by name.
+    /// Models that match (`name`, `tags.<key>`), page by page; without an order by name. MLflow's prompts, which are models
+    /// with the tag `mlflow.prompt.is_prompt`, are found only by a filter on that tag.
     fn search_registered_models(
         &self,
         search: &SearchRegistry,
@@ -35,14 +36,16 @@ pub trait ModelRegistry: Send + Sync {
     fn set_registered_model_tag(&self, name: &str, tag: &Tag) -> Result<(), TrackingError>;
     /// Removes a tag of a model; an absent one is fine, as in MLflow.
     fn delete_registered_model_tag(&self, name: &str, key: &str) -> Result<(), TrackingError>;
-    /// Points `alias` at a version; an alias that pointed elsewhere moves.
+    /// Points `alias` at a version; an alias that pointed elsewhere moves. Letters, digits, `_` and `-`; `latest` and
+    /// `v<digits>` are reserved.
     fn set_alias(&self, name: &str, alias: &str, version: u64) -> Result<(), TrackingError>;
     /// Removes an alias; an absent one is fine, as in MLflow.
     fn delete_alias(&self, name: &str, alias: &str) -> Result<(), TrackingError>;
-    /// The version that `alias` points at.
+    /// The version that `alias` points at; `latest` is the newest of all. Where none has the alias, the request is wrong
+    /// ([`ErrorKind::InvalidParameter`](crate::ErrorKind), as in MLflow).
     fn model_version_by_alias(&self, name: &str, alias: &str) -> Result<ModelVersion, TrackingError>;
 
-    /// Creates the next version of a model: one more than the greatest there has been among those that remain.
+    /// Creates the next version of a model: one more than the greatest that there has ever been, removed ones included.
     fn create_model_version(&self, new: &NewModelVersion) -> Result<ModelVersion, TrackingError>;
     /// One version.
     fn model_version(&self, name: &str, version: u64) -> Result<ModelVersion, TrackingError>;
@@ -63,7 +66,8 @@ pub trait ModelRegistry: Send + Sync {
     ) -> Result<ModelVersion, TrackingError>;
     /// Removes a version and the aliases that point at it, artifacts excepted.
     fn delete_model_version(&self, name: &str, version: u64) -> Result<(), TrackingError>;
-    /// Versions that match (`name`, `version_number`, `run_id`, `source_path`, `tags.<key>`), page by page.
+    /// Versions that match (`name`, `version_number`, `run_id`, `source_path`, `tags.<key>`), page by page; without an order
+    /// by name, then the newest first. Versions of MLflow's prompts are found as their models are.
     fn search_model_versions(&self, search: &SearchRegistry) -> Result<Page<ModelVersion>, TrackingError>;
     /// The newest version of each of these stages; of all stages where none is named.
     fn latest_versions(&self, name: &str, stages: &[Stage]) -> Result<Vec<ModelVersion>, TrackingError>;

@@ -7,10 +7,17 @@ mod connection;
 mod error;
 mod experiments;
 mod journal_position;
+mod lineage;
+mod lineage_store;
 mod log;
+mod logged_models;
 mod migrations;
+mod model_registry;
+mod model_versions;
 mod page_token;
+mod paging;
 mod query;
+mod registered_models;
 mod runs;
 mod search;
 mod session;
@@ -148,8 +155,8 @@ impl TrackingStore for SqliteStore {
     }
 
     fn search_experiments(&self, search: &SearchExperiments) -> Result<Page<Experiment>, TrackingError> {
-        let search = search::prepare_experiments(search)?;
-        self.read(|session| search::experiments(session, &search))
+        let prepared = search::prepare_experiments(search)?;
+        self.read(|session| search::experiments(session, &prepared, search.view))
     }
 
     fn rename_experiment(&self, experiment_id: &str, name: &str) -> Result<(), TrackingError> {
@@ -208,8 +215,8 @@ impl TrackingStore for SqliteStore {
     }
 
     fn search_runs(&self, search: &SearchRuns) -> Result<Page<Run>, TrackingError> {
-        let search = search::prepare_runs(search)?;
-        self.read(|session| search::runs(session, &search))
+        let prepared = search::prepare_runs(search)?;
+        self.read(|session| search::runs(session, &prepared, &search.experiment_ids, search.view))
     }
 
     fn log_batch(&self, run_id: &str, batch: &RunBatch) -> Result<(), TrackingError> {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::{SqliteStore, TrackingError, TrackingStore};
+use crate::{SqliteStore, Store, TrackingError};
 
 /// The schemes that [`open`] knows.
 const SCHEMES: [&str; 1] = ["sqlite"];
@@ -31,6 +31,14 @@ pub enum UriError {
         /// The same path as a URI.
         suggestion: String,
     },
+    /// It is not what its scheme asks for.
+    #[error("tracking URI {uri:?}: {reason}")]
+    Invalid {
+        /// The URI, without secrets.
+        uri: String,
+        /// What is wrong, and what was expected.
+        reason: String,
+    },
     /// The slashes of a SQLite URI do not add up.
     #[error(
         "tracking URI {uri:?}: {reason}; write sqlite:///relative/path.db or sqlite:////absolute/path.db"
@@ -47,7 +55,7 @@ pub enum UriError {
 ///
 /// # Errors
 /// [`UriError`] where the URI names no store, and whatever opening that store may fail with.
-pub fn open(uri: &str) -> Result<Arc<dyn TrackingStore>, TrackingError> {
+pub fn open(uri: &str) -> Result<Arc<dyn Store>, TrackingError> {
     Ok(Arc::new(SqliteStore::open(Path::new(sqlite_path(uri)?))?))
 }
 

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use fulmen_tracking::{SqliteStore, TrackingStore, conformance::StoreFixture};
+use fulmen_tracking::{SqliteStore, Store, conformance::StoreFixture};
 
 struct Fixture(tempfile::TempDir);
 
 impl StoreFixture for Fixture {
-    fn open(&self) -> Arc<dyn TrackingStore> {
+    fn open(&self) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(&self.0.path().join("fulmen.db")).unwrap())
     }
 }

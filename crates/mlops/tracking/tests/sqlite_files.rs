@@ -10,8 +10,8 @@ use std::{
 
 use fulmen_storage::ArtifactStore;
 use fulmen_tracking::{
-    DatabaseError, ErrorKind, NewExperiment, NewRun, RunBatch, SqliteStore, Tag, TrackingError,
-    TrackingStore, gc, open,
+    DatabaseError, ErrorKind, LineageStore, ModelRegistry, NewExperiment, NewRegisteredModel, NewRun,
+    RunBatch, RunInputs, SqliteStore, Tag, TrackingError, TrackingStore, gc, open,
 };
 use rusqlite::Connection;
 
@@ -184,4 +184,28 @@ fn collection_removes_deleted_runs_with_their_artifacts_and_nothing_else() {
     assert!(!deleted_artifacts.root().parent().unwrap().exists());
     assert_eq!(kept_artifacts.files().unwrap().len(), 1);
     assert!(store.run(&kept).is_ok());
+}
+
+#[test]
+fn a_database_of_an_older_program_is_brought_up_to_date_with_what_it_holds() {
+    let folder = folder();
+    let connection = Connection::open(folder.database()).unwrap();
+    connection.execute_batch(include_str!("../src/sqlite/migrations/0001_initial.sql")).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO experiments VALUES (0, 'Default', NULL, 5, 5, NULL);
+             INSERT INTO runs VALUES (1, 'abc', 0, 'old run', 'ada', 'FINISHED', 7, 8, NULL, 0);
+             INSERT INTO tags VALUES (1, 'mlflow.runName', 'old run');
+             PRAGMA application_id = 0x46554C4D; PRAGMA user_version = 1",
+        )
+        .unwrap();
+    drop(connection);
+    let store = SqliteStore::open(&folder.database()).unwrap();
+    let run = store.run("abc").unwrap();
+    assert_eq!((run.info.run_name.as_str(), run.info.start_time), ("old run", 7));
+    let model = NewRegisteredModel { name: "m".into(), ..NewRegisteredModel::default() };
+    store.create_registered_model(&model).unwrap();
+    let inputs = RunInputs { models: vec!["m-1".into()], datasets: vec![] };
+    store.log_inputs("abc", &inputs).unwrap();
+    assert_eq!(SqliteStore::open(&folder.database()).unwrap().run("abc").unwrap().inputs, inputs);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fulmen_contracts::ExitCode;
 use fulmen_manager::{RunFolder, experiments, find_run, search_runs};
-use fulmen_tracking::{Run, RunStatus, SearchRuns, TrackingStore, ViewType, compare, now_ms};
+use fulmen_tracking::{Run, RunStatus, SearchRuns, Store, TrackingStore, ViewType, compare, now_ms};
 use fulmen_utils::text;
 use serde_json::json;
 
@@ -57,10 +57,7 @@ fn split(words: Vec<String>) -> (Vec<String>, Vec<String>) {
 }
 
 /// The store that the command line names.
-pub(crate) fn open(
-    arguments: &StoreArguments,
-    overrides: &[String],
-) -> Result<Arc<dyn TrackingStore>, CliError> {
+pub(crate) fn open(arguments: &StoreArguments, overrides: &[String]) -> Result<Arc<dyn Store>, CliError> {
     open_store(&embedded::source(&arguments.source)?.compose(overrides)?.resolved)
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Barrier, thread};
 
 use super::{CaseResult, StoreFixture, all_of, history, metrics, new_experiment, new_run, point};
-use crate::{ErrorKind, NewRun, Param, RunBatch, TrackingError};
+use crate::{ErrorKind, NewModelVersion, NewRegisteredModel, NewRun, Param, RunBatch, TrackingError};
 
 const WRITERS: usize = 8;
 
@@ -118,6 +118,35 @@ pub fn an_experiment_name_goes_to_one_creator(fixture: &dyn StoreFixture) -> Cas
         threads.into_iter().map(join).filter(Result::is_ok).count()
     });
     assert_eq!(created, 1);
+    Ok(())
+}
+
+pub fn versions_of_one_model_get_different_numbers(fixture: &dyn StoreFixture) -> CaseResult {
+    const EACH: usize = 5;
+    let stores = [fixture.open(), fixture.open()];
+    let new = NewRegisteredModel { name: "m".to_owned(), ..NewRegisteredModel::default() };
+    stores[0].create_registered_model(&new)?;
+    let start = Barrier::new(WRITERS);
+    let mut numbers = thread::scope(|scope| {
+        let threads: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (store, start) = (&stores[writer % stores.len()], &start);
+                scope.spawn(move || -> Result<Vec<u64>, TrackingError> {
+                    start.wait();
+                    let new = NewModelVersion {
+                        name: "m".to_owned(),
+                        source: "s".to_owned(),
+                        ..NewModelVersion::default()
+                    };
+                    (0..EACH).map(|_| Ok(store.create_model_version(&new)?.version)).collect()
+                })
+            })
+            .collect();
+        threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()
+    })?
+    .concat();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=(WRITERS * EACH) as u64).collect::<Vec<_>>());
     Ok(())
 }
 

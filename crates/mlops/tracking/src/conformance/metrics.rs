@@ -161,6 +161,7 @@ pub fn one_bad_entry_refuses_the_whole_batch(fixture: &dyn StoreFixture) -> Case
         metrics: vec![point("m", 1.0, 1, 1)],
         params: vec![Param::new("q", "1"), Param::new("p", "2")],
         tags: vec![Tag::new("t", "v")],
+        ..RunBatch::default()
     };
     let before = store.run(&run_id)?;
     refused(ErrorKind::InvalidParameter, store.log_batch(&run_id, &batch));

@@ -160,7 +160,7 @@ pub fn comparison_shows_only_differences(fixture: &dyn StoreFixture) -> CaseResu
     for (run_id, lr, loss) in [(&first, "0.1", 1.0), (&second, "0.2", 2.0)] {
         let params = vec![Param::new("lr", lr), Param::new("same", "x")];
         let metrics = vec![point("loss", loss, 1, 1), point("nan", f64::NAN, 1, 1)];
-        store.log_batch(run_id, &RunBatch { metrics, params, tags: Vec::new() })?;
+        store.log_batch(run_id, &RunBatch { metrics, params, ..RunBatch::default() })?;
     }
     store.log_batch(&second, &metrics([point("only", 3.0, 1, 1)]))?;
     let comparison = compare(store.as_ref(), &[&first, &second])?;

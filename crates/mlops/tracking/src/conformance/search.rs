@@ -34,7 +34,7 @@ fn data(store: &dyn TrackingStore) -> Result<Data, TrackingError> {
         let optimizer = if number < 4 { "Adam" } else { "sgd" };
         let params =
             vec![Param::new("lr", ["1", "0.1", "0.01"][number as usize % 3]), Param::new("opt", optimizer)];
-        store.log_batch(&run_id, &RunBatch { metrics: points, params, tags: Vec::new() })?;
+        store.log_batch(&run_id, &RunBatch { metrics: points, params, ..RunBatch::default() })?;
         if number == 7 {
             store.log_batch(
                 &run_id,

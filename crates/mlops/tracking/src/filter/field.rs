@@ -1,22 +1,38 @@
 //! The fields that a filter or an order may name.
 
+use super::FilterError;
+
 /// What is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     Runs,
     Experiments,
+    RegisteredModels,
+    ModelVersions,
+    LoggedModels,
 }
 
-/// A field of a run or an experiment.
+/// A field of what is searched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Field {
     Metric(String),
     Param(String),
     Tag(String),
     Attribute(Attribute),
+    /// A field of the datasets that a run was given.
+    Dataset(DatasetField),
 }
 
-/// A field that every run, or every experiment, has.
+/// What a filter may ask of a run's datasets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DatasetField {
+    Name,
+    Digest,
+    /// The tag `mlflow.data.context` of the input.
+    Context,
+}
+
+/// A field that everything of its kind has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attribute {
     RunId,
@@ -30,6 +46,11 @@ pub(crate) enum Attribute {
     Name,
     CreationTime,
     LastUpdateTime,
+    VersionNumber,
+    SourcePath,
+    ModelId,
+    ModelType,
+    SourceRunId,
 }
 
 const RUN_ATTRIBUTES: [(&str, Attribute); 12] = [
@@ -54,7 +75,41 @@ const EXPERIMENT_ATTRIBUTES: [(&str, Attribute); 4] = [
     ("last_update_time", Attribute::LastUpdateTime),
 ];
 
-const PREFIXES: [(&str, Prefix); 11] = [
+const MODEL_ATTRIBUTES: [(&str, Attribute); 4] = [
+    ("name", Attribute::Name),
+    ("creation_timestamp", Attribute::CreationTime),
+    ("last_updated_timestamp", Attribute::LastUpdateTime),
+    ("timestamp", Attribute::LastUpdateTime),
+];
+
+const VERSION_ATTRIBUTES: [(&str, Attribute); 6] = [
+    ("name", Attribute::Name),
+    ("version_number", Attribute::VersionNumber),
+    ("run_id", Attribute::RunId),
+    ("source_path", Attribute::SourcePath),
+    ("creation_timestamp", Attribute::CreationTime),
+    ("last_updated_timestamp", Attribute::LastUpdateTime),
+];
+
+const LOGGED_MODEL_ATTRIBUTES: [(&str, Attribute); 12] = [
+    ("name", Attribute::Name),
+    ("model_id", Attribute::ModelId),
+    ("model_type", Attribute::ModelType),
+    ("status", Attribute::Status),
+    ("source_run_id", Attribute::SourceRunId),
+    ("experiment_id", Attribute::ExperimentId),
+    ("creation_timestamp", Attribute::CreationTime),
+    ("creation_timestamp_ms", Attribute::CreationTime),
+    ("creation_time", Attribute::CreationTime),
+    ("last_updated_timestamp", Attribute::LastUpdateTime),
+    ("last_updated_timestamp_ms", Attribute::LastUpdateTime),
+    ("last_updated_time", Attribute::LastUpdateTime),
+];
+
+const DATASET_FIELDS: [(&str, DatasetField); 3] =
+    [("name", DatasetField::Name), ("digest", DatasetField::Digest), ("context", DatasetField::Context)];
+
+const PREFIXES: [(&str, Prefix); 13] = [
     ("metrics", Prefix::Metric),
     ("metric", Prefix::Metric),
     ("params", Prefix::Param),
@@ -66,6 +121,8 @@ const PREFIXES: [(&str, Prefix); 11] = [
     ("attributes", Prefix::Attribute),
     ("attribute", Prefix::Attribute),
     ("attr", Prefix::Attribute),
+    ("datasets", Prefix::Dataset),
+    ("dataset", Prefix::Dataset),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +131,7 @@ enum Prefix {
     Param,
     Tag,
     Attribute,
+    Dataset,
 }
 
 impl Field {
@@ -89,27 +147,48 @@ impl Field {
             },
         };
         match (prefix, scope) {
-            (Prefix::Metric, Scope::Runs) => Ok(Self::Metric(key.to_owned())),
-            (Prefix::Param, Scope::Runs) => Ok(Self::Param(key.to_owned())),
             (Prefix::Tag, _) => Ok(Self::Tag(key.to_owned())),
             (Prefix::Attribute, _) => attribute(scope, key).map(Self::Attribute),
+            (Prefix::Metric, Scope::Runs | Scope::LoggedModels) => Ok(Self::Metric(key.to_owned())),
+            (Prefix::Param, Scope::Runs | Scope::LoggedModels) => Ok(Self::Param(key.to_owned())),
+            (Prefix::Dataset, Scope::Runs) => known("field of datasets", key, &DATASET_FIELDS).map(Self::Dataset),
             (Prefix::Metric | Prefix::Param, Scope::Experiments) => {
                 Err("an experiment has no metrics and no params; expected name, creation_time, last_update_time or tags.key".to_owned())
             }
+            (Prefix::Metric | Prefix::Param | Prefix::Dataset, _) => Err(format!(
+                "metrics, params and datasets cannot be searched here; known: {}",
+                allowed_prefixes(scope).join(", ")
+            )),
         }
+    }
+
+    /// The field that a name such as `metrics.loss` stands for, where it is given apart from any filter.
+    pub(crate) fn named(scope: Scope, name: &str) -> Result<Self, FilterError> {
+        let (prefix, key) = match name.split_once('.') {
+            Some((prefix, key)) => (Some(prefix), key),
+            None => (None, name),
+        };
+        let key = key.strip_prefix('`').and_then(|key| key.strip_suffix('`')).unwrap_or(key);
+        Self::new(scope, prefix, key).map_err(|problem| FilterError {
+            what: "order_by",
+            text: name.to_owned(),
+            position: 1,
+            problem,
+        })
     }
 
     /// Whether values of this field are numbers.
     pub(super) fn is_number(&self) -> bool {
         match self {
             Self::Metric(_) => true,
-            Self::Param(_) | Self::Tag(_) => false,
+            Self::Param(_) | Self::Tag(_) | Self::Dataset(_) => false,
             Self::Attribute(attribute) => matches!(
                 attribute,
                 Attribute::StartTime
                     | Attribute::EndTime
                     | Attribute::CreationTime
                     | Attribute::LastUpdateTime
+                    | Attribute::VersionNumber
             ),
         }
     }
@@ -121,22 +200,29 @@ impl Field {
 }
 
 fn attribute(scope: Scope, key: &str) -> Result<Attribute, String> {
-    let known: &[_] = match scope {
+    let attributes: &[_] = match scope {
         Scope::Runs => &RUN_ATTRIBUTES,
         Scope::Experiments => &EXPERIMENT_ATTRIBUTES,
+        Scope::RegisteredModels => &MODEL_ATTRIBUTES,
+        Scope::ModelVersions => &VERSION_ATTRIBUTES,
+        Scope::LoggedModels => &LOGGED_MODEL_ATTRIBUTES,
     };
-    let found = known.iter().find(|(name, _)| *name == key).map(|(_, attribute)| *attribute);
-    let plain = known
-        .iter()
-        .map(|(name, _)| *name)
-        .filter(|name| !name.contains(' ') && name.to_lowercase() == *name);
-    found.ok_or_else(|| unknown("attribute", key, plain))
+    known("attribute", key, attributes)
+}
+
+/// What `word` stands for in a table of words.
+fn known<T: Copy>(what: &str, word: &str, table: &[(&str, T)]) -> Result<T, String> {
+    let found = table.iter().find(|(name, _)| *name == word).map(|(_, meaning)| *meaning);
+    // The other spellings are MLflow's, for its clients.
+    let plain = table.iter().map(|(name, _)| *name).filter(|name| !name.contains([' ', 'C']));
+    found.ok_or_else(|| unknown(what, word, plain))
 }
 
 fn allowed_prefixes(scope: Scope) -> &'static [&'static str] {
     match scope {
-        Scope::Runs => &["metrics", "params", "tags", "attributes"],
-        Scope::Experiments => &["tags", "attributes"],
+        Scope::Runs => &["metrics", "params", "tags", "attributes", "datasets"],
+        Scope::LoggedModels => &["metrics", "params", "tags", "attributes"],
+        Scope::Experiments | Scope::RegisteredModels | Scope::ModelVersions => &["tags", "attributes"],
     }
 }
 

@@ -37,6 +37,10 @@ pub(crate) fn parse_order_by(scope: Scope, texts: &[String]) -> Result<Vec<Order
     for text in texts {
         let mut parser = Parser::new(scope, "order_by", text)?;
         let field = parser.field()?;
+        if matches!(field, Field::Dataset(_)) {
+            parser.at = 0;
+            return Err(parser.problem_here("nothing can be ordered by its datasets".to_owned()));
+        }
         let descending = if parser.take_keyword("DESC") {
             true
         } else {

@@ -107,9 +107,8 @@ pub(super) fn delete_tag(session: &Session<'_>, experiment_id: &str, key: &str) 
 /// Reads [`COLUMNS`]; the tags are left empty.
 pub(super) fn from_row(session: &Session<'_>, row: &Row<'_>) -> rusqlite::Result<Experiment> {
     let experiment_id = row.get::<_, i64>(0)?.to_string();
-    let location = row.get::<_, Option<String>>(2)?;
     Ok(Experiment {
-        artifact_location: location.unwrap_or_else(|| format!("{}/{experiment_id}", session.artifact_root)),
+        artifact_location: session.artifact_location(row.get(2)?, &experiment_id),
         experiment_id,
         name: row.get(1)?,
         creation_time: row.get(3)?,

@@ -4,14 +4,15 @@ use std::{cmp::Ordering, collections::HashMap};
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{error::Fault, session::Session};
+use super::{error::Fault, logged_models, session::Session};
 use crate::{Axis, Metric, Param, RunBatch, Tag, TrackingError, limits::invalid, run_name};
 
 pub(super) fn batch(session: &Session<'_>, run_id: &str, batch: &RunBatch) -> Result<(), Fault> {
     let run = session.active_run(run_id)?;
     insert_params(session, run, run_id, &batch.params)?;
     upsert_tags(session, run, &batch.tags)?;
-    insert_metrics(session, run, &batch.metrics)
+    insert_metrics(session, run, &batch.metrics)?;
+    logged_models::log_metrics(session, run, &batch.model_metrics)
 }
 
 /// Sets tags; the one that holds the run's name renames the run.
@@ -109,7 +110,7 @@ fn insert_metrics(session: &Session<'_>, run: i64, metrics: &[Metric]) -> Result
 }
 
 /// MLflow's rule: the latest point has the largest step, then time, then value; here a number also beats NaN.
-fn is_later(metric: &Metric, than: &Metric) -> bool {
+pub(super) fn is_later(metric: &Metric, than: &Metric) -> bool {
     let order = (metric.step, metric.timestamp).cmp(&(than.step, than.timestamp));
     match order {
         Ordering::Equal => than.value.is_nan() || metric.value > than.value,
@@ -117,7 +118,7 @@ fn is_later(metric: &Metric, than: &Metric) -> bool {
     }
 }
 
-fn metric_key(session: &Session<'_>, key: &str) -> Result<i64, Fault> {
+pub(super) fn metric_key(session: &Session<'_>, key: &str) -> Result<i64, Fault> {
     let mut select = session.sql.prepare_cached("SELECT metric_key FROM metric_keys WHERE key = ?")?;
     if let Some(metric_key) = select.query_row([key], |row| row.get(0)).optional()? {
         return Ok(metric_key);
@@ -127,11 +128,11 @@ fn metric_key(session: &Session<'_>, key: &str) -> Result<i64, Fault> {
 }
 
 /// SQLite would store NaN as NULL.
-fn stored_value(metric: &Metric) -> (bool, f64) {
+pub(super) fn stored_value(metric: &Metric) -> (bool, f64) {
     if metric.value.is_nan() { (true, 0.0) } else { (false, metric.value) }
 }
 
-fn stored_axis(axis: Axis) -> i64 {
+pub(super) fn stored_axis(axis: Axis) -> i64 {
     match axis {
         Axis::Step => 0,
         Axis::Epoch => 1,

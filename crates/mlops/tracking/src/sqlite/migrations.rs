@@ -11,7 +11,8 @@ use crate::now_ms;
 const APPLICATION_ID: i64 = 0x4655_4C4D;
 
 /// Statement `n` brings a database from version `n` to version `n + 1`.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_registry_and_lineage.sql")];
 
 /// The newest version that this program knows.
 const NEWEST: i64 = MIGRATIONS.len() as i64;

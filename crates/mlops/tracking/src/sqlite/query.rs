@@ -4,10 +4,10 @@ use rusqlite::types::Value;
 
 use crate::{
     ViewType,
-    filter::{Attribute, Clause, Field, OrderKey, Scope, Test},
+    filter::{Attribute, Clause, Comparison, DatasetField, Field, OrderKey, Scope, Test},
 };
 
-/// SQL text with the values of its `?`, in order.
+/// SQL text with the values of its `?1`, `?2` …, in order.
 #[derive(Debug, Default)]
 pub(super) struct Sql {
     pub(super) text: String,
@@ -21,64 +21,117 @@ impl Sql {
     }
 
     pub(super) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.text.push('?');
         self.values.push(value.into());
+        self.text.push_str(&format!("?{}", self.values.len()));
         self
+    }
+
+    /// ` IN …` for these row keys.
+    pub(super) fn push_in_keys(&mut self, keys: &[i64]) -> &mut Self {
+        self.push(" IN (SELECT value FROM json_each(").bind(super::session::key_list(keys)).push("))")
     }
 
     /// The value of a field, NULL where it is absent or NaN. `artifact_root` completes artifact URIs.
     fn push_field(&mut self, scope: Scope, field: &Field, artifact_root: &str) -> &mut Self {
+        let owner = owner(scope);
         match field {
-            Field::Metric(key) => self
-                .push("(SELECT CASE m.is_nan WHEN 0 THEN m.value END FROM latest_metrics m WHERE m.run = r.run AND m.metric_key = ")
-                .push("(SELECT k.metric_key FROM metric_keys k WHERE k.key = ")
-                .bind(key.clone())
-                .push("))"),
+            Field::Metric(key) => {
+                let table = metrics_table(scope);
+                self.push(&format!(
+                    "(SELECT CASE WHEN m.is_nan THEN NULL ELSE m.value END FROM {table} m WHERE m.{owner} = {}.{owner} AND m.metric_key = ",
+                    alias(scope)
+                ));
+                self.push("(SELECT k.metric_key FROM metric_keys k WHERE k.key = ")
+                    .bind(key.clone())
+                    .push(")");
+                // Several runs may have measured a model, on several datasets.
+                match scope {
+                    Scope::LoggedModels => {
+                        self.push(" ORDER BY m.step DESC, m.timestamp DESC, m.is_nan, m.value DESC LIMIT 1)")
+                    }
+                    _ => self.push(")"),
+                }
+            }
             Field::Param(key) => {
-                self.push("(SELECT p.value FROM params p WHERE p.run = r.run AND p.key = ").bind(key.clone()).push(")")
+                let table = if scope == Scope::LoggedModels { "logged_model_params" } else { "params" };
+                self.push(&text_of(scope, table)).bind(key.clone()).push(")")
             }
-            Field::Tag(key) if scope == Scope::Runs => {
-                self.push("(SELECT t.value FROM tags t WHERE t.run = r.run AND t.key = ").bind(key.clone()).push(")")
+            Field::Tag(key) => {
+                let table = match scope {
+                    Scope::Runs => "tags",
+                    Scope::Experiments => "experiment_tags",
+                    Scope::RegisteredModels => "registered_model_tags",
+                    Scope::ModelVersions => "model_version_tags",
+                    Scope::LoggedModels => "logged_model_tags",
+                };
+                self.push(&text_of(scope, table)).bind(key.clone()).push(")")
             }
-            Field::Tag(key) => self
-                .push("(SELECT t.value FROM experiment_tags t WHERE t.experiment_id = e.experiment_id AND t.key = ")
-                .bind(key.clone())
-                .push(")"),
             Field::Attribute(Attribute::ArtifactUri) => self
                 .push("(coalesce(e.artifact_location, ")
                 .bind(artifact_root.to_owned())
                 .push(" || '/' || e.experiment_id) || '/' || r.run_id || '/artifacts')"),
-            Field::Attribute(attribute) => self.push(column(*attribute)),
+            Field::Attribute(attribute) => self.push(column(scope, *attribute)),
+            // Not a value of its own: see `push_clauses`.
+            Field::Dataset(_) => self.push("NULL"),
         }
     }
 
     /// ` AND …` for each clause.
     pub(super) fn push_clauses(&mut self, scope: Scope, clauses: &[Clause], artifact_root: &str) {
         for Clause { field, test } in clauses {
-            self.push(" AND ").push_field(scope, field, artifact_root);
-            match test {
-                Test::Number { comparison, value } => {
-                    self.push(" ").push(comparison.sign()).push(" ").bind(*value);
+            self.push(" AND ");
+            match field {
+                Field::Metric(key) => {
+                    let (owner, table, alias) = (owner(scope), metrics_table(scope), alias(scope));
+                    self.push(&format!("EXISTS (SELECT 1 FROM {table} m WHERE m.{owner} = {alias}.{owner} AND m.metric_key = "))
+                        .push("(SELECT k.metric_key FROM metric_keys k WHERE k.key = ")
+                        .bind(key.clone());
+                    // NaN differs from every number, and is neither less nor greater.
+                    let differs = matches!(test, Test::Number { comparison: Comparison::NotEqual, .. });
+                    self.push(if differs {
+                        ") AND (m.is_nan OR m.value"
+                    } else {
+                        ") AND (NOT m.is_nan AND m.value"
+                    });
+                    self.push_test(test).push("))");
                 }
-                Test::Text { comparison, value } => {
-                    self.push(" ").push(comparison.sign()).push(" ").bind(value.clone());
+                Field::Dataset(DatasetField::Context) => {
+                    self.push("EXISTS (SELECT 1 FROM run_dataset_tags t WHERE t.run = r.run AND t.key = ");
+                    self.bind(super::lineage::CONTEXT.to_owned())
+                        .push(" AND t.value")
+                        .push_test(test)
+                        .push(")");
                 }
-                // SQLite's LIKE ignores case (of ASCII letters), its GLOB does not.
-                Test::Like { pattern, ignore_case: true } => {
-                    self.push(" LIKE ").bind(pattern.clone());
+                Field::Dataset(field) => {
+                    let column = if *field == DatasetField::Name { "name" } else { "digest" };
+                    self.push("EXISTS (SELECT 1 FROM run_datasets i JOIN datasets d USING (dataset) WHERE i.run = r.run AND ");
+                    self.push(&format!("d.{column}")).push_test(test).push(")");
                 }
-                Test::Like { pattern, ignore_case: false } => {
-                    self.push(" GLOB ").bind(glob(pattern));
-                }
-                Test::In { negated, values } => {
-                    let list = serde_json::Value::from(values.clone()).to_string();
-                    let keyword = if *negated { " NOT IN " } else { " IN " };
-                    self.push(keyword).push("(SELECT value FROM json_each(").bind(list).push("))");
-                }
-                Test::Null { negated } => {
-                    self.push(if *negated { " IS NOT NULL" } else { " IS NULL" });
+                field => {
+                    self.push_field(scope, field, artifact_root).push_test(test);
                 }
             }
+        }
+    }
+
+    /// What follows the value that is tested.
+    fn push_test(&mut self, test: &Test) -> &mut Self {
+        match test {
+            Test::Number { comparison, value } => {
+                self.push(" ").push(comparison.sign()).push(" ").bind(*value)
+            }
+            Test::Text { comparison, value } => {
+                self.push(" ").push(comparison.sign()).push(" ").bind(value.clone())
+            }
+            // SQLite's LIKE ignores case (of ASCII letters), its GLOB does not.
+            Test::Like { pattern, ignore_case: true } => self.push(" LIKE ").bind(pattern.clone()),
+            Test::Like { pattern, ignore_case: false } => self.push(" GLOB ").bind(glob(pattern)),
+            Test::In { negated, values } => {
+                let list = serde_json::Value::from(values.clone()).to_string();
+                let keyword = if *negated { " NOT IN " } else { " IN " };
+                self.push(keyword).push("(SELECT value FROM json_each(").bind(list).push("))")
+            }
+            Test::Null { negated } => self.push(if *negated { " IS NOT NULL" } else { " IS NULL" }),
         }
     }
 
@@ -106,10 +159,11 @@ pub(super) struct Column {
 }
 
 /// The columns of an order: the keys, then those that make it total.
-pub(super) fn order_columns(keys: &[OrderKey], last: &[Column]) -> Vec<Column> {
+pub(super) fn order_columns(keys: &[OrderKey], last: &[(&str, bool)]) -> Vec<Column> {
     let keys = keys.iter().enumerate();
     let keys = keys.map(|(index, key)| Column { name: format!("o{index}"), descending: key.descending });
-    keys.chain(last.iter().cloned()).collect()
+    let last = last.iter().map(|&(name, descending)| Column { name: name.to_owned(), descending });
+    keys.chain(last).collect()
 }
 
 /// ` ORDER BY …`
@@ -146,20 +200,68 @@ pub(super) fn push_after(sql: &mut Sql, columns: &[Column], last: &[Value]) {
     sql.push(")");
 }
 
-fn column(attribute: Attribute) -> &'static str {
-    match attribute {
-        Attribute::RunId => "r.run_id",
-        Attribute::RunName => "r.run_name",
-        Attribute::Status => "r.status",
-        Attribute::UserId => "r.user_id",
-        Attribute::StartTime => "r.start_time",
-        Attribute::EndTime => "r.end_time",
+/// How a query calls the table of what is searched.
+fn alias(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Runs => "r",
+        Scope::Experiments => "e",
+        Scope::RegisteredModels => "g",
+        Scope::ModelVersions => "v",
+        Scope::LoggedModels => "l",
+    }
+}
+
+/// The row key of what is searched, the same in all tables that belong to it.
+fn owner(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Runs => "run",
+        Scope::Experiments => "experiment_id",
+        Scope::RegisteredModels => "registered_model",
+        Scope::ModelVersions => "model_version",
+        Scope::LoggedModels => "logged_model",
+    }
+}
+
+fn metrics_table(scope: Scope) -> &'static str {
+    if scope == Scope::LoggedModels { "logged_model_metrics" } else { "latest_metrics" }
+}
+
+fn text_of(scope: Scope, table: &str) -> String {
+    let (owner, alias) = (owner(scope), alias(scope));
+    format!("(SELECT t.value FROM {table} t WHERE t.{owner} = {alias}.{owner} AND t.key = ")
+}
+
+fn column(scope: Scope, attribute: Attribute) -> &'static str {
+    match (scope, attribute) {
+        (Scope::Runs, Attribute::RunId) => "r.run_id",
+        (Scope::ModelVersions, Attribute::RunId) => "v.run_id",
+        (Scope::LoggedModels, Attribute::Status) => "l.status",
         // Text to its users, and compared as text.
-        Attribute::ExperimentId => "CAST(e.experiment_id AS TEXT)",
-        Attribute::Name => "e.name",
-        Attribute::CreationTime => "e.creation_time",
-        Attribute::LastUpdateTime => "e.last_update_time",
-        Attribute::ArtifactUri => "NULL",
+        (Scope::LoggedModels, Attribute::ExperimentId) => "CAST(l.experiment_id AS TEXT)",
+        (_, Attribute::ExperimentId) => "CAST(e.experiment_id AS TEXT)",
+        (Scope::Experiments, Attribute::Name) => "e.name",
+        (Scope::LoggedModels, Attribute::Name) => "l.name",
+        (_, Attribute::Name) => "g.name",
+        (Scope::Experiments, Attribute::CreationTime) => "e.creation_time",
+        (Scope::RegisteredModels, Attribute::CreationTime) => "g.creation_time",
+        (Scope::LoggedModels, Attribute::CreationTime) => "l.creation_time",
+        (_, Attribute::CreationTime) => "v.creation_time",
+        (Scope::Experiments, Attribute::LastUpdateTime) => "e.last_update_time",
+        (Scope::RegisteredModels, Attribute::LastUpdateTime) => "g.last_update_time",
+        (Scope::LoggedModels, Attribute::LastUpdateTime) => "l.last_update_time",
+        (_, Attribute::LastUpdateTime) => "v.last_update_time",
+        (_, Attribute::RunName) => "r.run_name",
+        (_, Attribute::Status) => "r.status",
+        (_, Attribute::UserId) => "r.user_id",
+        (_, Attribute::StartTime) => "r.start_time",
+        (_, Attribute::EndTime) => "r.end_time",
+        (_, Attribute::VersionNumber) => "v.version",
+        (_, Attribute::SourcePath) => "v.source",
+        (_, Attribute::ModelId) => "l.model_id",
+        (_, Attribute::ModelType) => "l.model_type",
+        (_, Attribute::SourceRunId) => "l.source_run_id",
+        // Each scope's table of names holds only what its rows have.
+        (_, Attribute::ArtifactUri | Attribute::RunId) => "NULL",
     }
 }
 

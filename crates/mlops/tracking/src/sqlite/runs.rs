@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Row, params, types::Type};
 use uuid::Uuid;
 
-use super::{error::Fault, log, session::Session};
+use super::{error::Fault, lineage, log, session::Session};
 use crate::{
     Axis, LifecycleStage, Metric, NewRun, Param, Run, RunData, RunInfo, RunInputs, RunStatus, RunUpdate, Tag,
     TrackingError,
@@ -137,6 +137,8 @@ pub(super) fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<Run>, Faul
         }
     }
 
+    lineage::attach(session, &mut found)?;
+
     let mut runs: Vec<Run> = keys.iter().filter_map(|key| found.remove(key)).collect();
     for run in &mut runs {
         run.data.metrics.sort_by(|left, right| left.key.cmp(&right.key));
@@ -163,8 +165,7 @@ fn from_row(session: &Session<'_>, row: &Row<'_>) -> rusqlite::Result<(i64, RunI
         rusqlite::Error::FromSqlConversionFailure(5, Type::Text, Box::new(error))
     })?;
     let deleted_time: Option<i64> = row.get(8)?;
-    let location = row.get::<_, Option<String>>(9)?;
-    let location = location.unwrap_or_else(|| format!("{}/{experiment_id}", session.artifact_root));
+    let location = session.artifact_location(row.get(9)?, &experiment_id);
     let info = RunInfo {
         artifact_uri: format!("{location}/{run_id}/artifacts"),
         run_id,

@@ -5,14 +5,14 @@ use rusqlite::{params_from_iter, types::Value};
 use super::{
     error::Fault,
     experiments, page_token,
-    query::{Column, Sql, order_columns, push_after, push_order},
+    paging::{Search, first_page_or, page_size},
+    query::Sql,
     runs,
     session::Session,
 };
 use crate::{
     Experiment, HistoryQuery, Metric, Page, Run, SearchExperiments, SearchRuns, TrackingError, ViewType,
-    filter::{Clause, OrderKey, Scope, parse_filter, parse_order_by},
-    limits::invalid,
+    filter::{Scope, parse_filter, parse_order_by},
 };
 
 /// Results of a page unless it is asked otherwise.
@@ -22,120 +22,63 @@ const LARGEST_PAGE: usize = 50_000;
 /// MLflow's largest page of a history.
 const LARGEST_HISTORY_PAGE: usize = 25_000;
 
-/// A search that has been read and checked, before the database is asked.
-#[derive(Debug)]
-pub(super) struct Search {
-    experiment_ids: Vec<i64>,
-    clauses: Vec<Clause>,
-    order: Vec<OrderKey>,
-    view: ViewType,
-    page_size: usize,
-    /// What a page token must have been made for.
-    identity: String,
-    columns: Vec<Column>,
-    after: Option<Vec<Value>>,
-}
-
 pub(super) fn prepare_runs(search: &SearchRuns) -> Result<Search, TrackingError> {
-    let identity = format!(
-        "runs {:?} {:?} {:?} {:?}",
-        search.experiment_ids, search.filter, search.view, search.order_by
-    );
-    let newest_first = [
-        Column { name: "start_time".to_owned(), descending: true },
-        Column { name: "run_id".to_owned(), descending: false },
-    ];
-    Search {
-        // An id that is no number names no experiment here.
-        experiment_ids: search.experiment_ids.iter().filter_map(|id| id.parse().ok()).collect(),
-        clauses: parse_filter(Scope::Runs, &search.filter)?,
-        order: parse_order_by(Scope::Runs, &search.order_by)?,
-        view: search.view,
-        page_size: page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?,
-        identity,
-        columns: Vec::new(),
-        after: None,
-    }
-    .finish(&newest_first, search.page_token.as_deref())
+    Search::new(
+        parse_filter(Scope::Runs, &search.filter)?,
+        parse_order_by(Scope::Runs, &search.order_by)?,
+        &[("start_time", true), ("run_id", false)],
+        page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?,
+        format!(
+            "runs {:?} {:?} {:?} {:?}",
+            search.experiment_ids, search.filter, search.view, search.order_by
+        ),
+        search.page_token.as_deref(),
+    )
 }
 
-pub(super) fn prepare_experiments(search: &SearchExperiments) -> Result<Search, TrackingError> {
-    let newest_first = [
-        Column { name: "creation_time".to_owned(), descending: true },
-        Column { name: "experiment_id".to_owned(), descending: true },
-    ];
-    Search {
-        experiment_ids: Vec::new(),
-        clauses: parse_filter(Scope::Experiments, &search.filter)?,
-        order: parse_order_by(Scope::Experiments, &search.order_by)?,
-        view: search.view,
-        page_size: page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?,
-        identity: format!("experiments {:?} {:?} {:?}", search.filter, search.view, search.order_by),
-        columns: Vec::new(),
-        after: None,
-    }
-    .finish(&newest_first, search.page_token.as_deref())
-}
-
-impl Search {
-    fn finish(mut self, last: &[Column], page_token: Option<&str>) -> Result<Self, TrackingError> {
-        self.columns = order_columns(&self.order, last);
-        // MLflow's clients send an empty token for the first page.
-        let page_token = page_token.filter(|token| !token.is_empty());
-        self.after = page_token
-            .map(|token| page_token::decode(&self.identity, token, self.columns.len()))
-            .transpose()?;
-        Ok(self)
-    }
-
-    /// Runs `SELECT * FROM (inner) …` and returns the row keys of a page, with the token of the next.
-    fn page_of_keys(&self, session: &Session<'_>, inner: Sql) -> Result<Page<i64>, Fault> {
-        let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
-        let mut sql =
-            Sql { text: format!("SELECT row_key, {} FROM ({})", names.join(", "), inner.text), ..inner };
-        if let Some(last) = &self.after {
-            push_after(&mut sql, &self.columns, last);
-        }
-        push_order(&mut sql, &self.columns);
-        // One row more tells whether there is a next page.
-        sql.push(" LIMIT ").bind(self.page_size as i64 + 1);
-
-        let mut statement = session.sql.prepare(&sql.text)?;
-        let mut rows = statement.query(params_from_iter(&sql.values))?;
-        let mut keys = Vec::new();
-        let mut last = Vec::new();
-        while let Some(row) = rows.next()? {
-            if keys.len() == self.page_size {
-                return Ok(Page {
-                    items: keys,
-                    next_page_token: Some(page_token::encode(&self.identity, &last)),
-                });
-            }
-            keys.push(row.get(0)?);
-            last = (1..=names.len()).map(|index| row.get(index)).collect::<Result<_, _>>()?;
-        }
-        Ok(Page { items: keys, next_page_token: None })
-    }
-}
-
-pub(super) fn runs(session: &Session<'_>, search: &Search) -> Result<Page<Run>, Fault> {
+pub(super) fn runs(
+    session: &Session<'_>,
+    search: &Search,
+    experiment_ids: &[String],
+    view: ViewType,
+) -> Result<Page<Run>, Fault> {
     let mut sql = Sql::default();
     sql.push("SELECT r.run AS row_key, r.start_time, r.run_id");
     sql.push_order_columns(Scope::Runs, &search.order, session.artifact_root);
-    sql.push(" FROM runs r JOIN experiments e USING (experiment_id) WHERE r.experiment_id IN (SELECT value FROM json_each(");
-    sql.bind(serde_json::Value::from(search.experiment_ids.clone()).to_string()).push("))");
-    sql.push_view(search.view, "r.deleted_time");
+    sql.push(" FROM runs r JOIN experiments e USING (experiment_id) WHERE r.experiment_id");
+    sql.push_in_keys(&experiment_keys(experiment_ids));
+    sql.push_view(view, "r.deleted_time");
     sql.push_clauses(Scope::Runs, &search.clauses, session.artifact_root);
     let page = search.page_of_keys(session, sql)?;
     Ok(Page { items: runs::load(session, &page.items)?, next_page_token: page.next_page_token })
 }
 
-pub(super) fn experiments(session: &Session<'_>, search: &Search) -> Result<Page<Experiment>, Fault> {
+/// An id that is no number names no experiment here.
+pub(super) fn experiment_keys(experiment_ids: &[String]) -> Vec<i64> {
+    experiment_ids.iter().filter_map(|id| id.parse().ok()).collect()
+}
+
+pub(super) fn prepare_experiments(search: &SearchExperiments) -> Result<Search, TrackingError> {
+    Search::new(
+        parse_filter(Scope::Experiments, &search.filter)?,
+        parse_order_by(Scope::Experiments, &search.order_by)?,
+        &[("creation_time", true), ("experiment_id", true)],
+        page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?,
+        format!("experiments {:?} {:?} {:?}", search.filter, search.view, search.order_by),
+        search.page_token.as_deref(),
+    )
+}
+
+pub(super) fn experiments(
+    session: &Session<'_>,
+    search: &Search,
+    view: ViewType,
+) -> Result<Page<Experiment>, Fault> {
     let mut sql = Sql::default();
     sql.push("SELECT e.experiment_id AS row_key, e.creation_time, e.experiment_id");
     sql.push_order_columns(Scope::Experiments, &search.order, session.artifact_root);
-    sql.push(" FROM experiments e WHERE 1");
-    sql.push_view(search.view, "e.deleted_time");
+    sql.push(" FROM experiments e WHERE 1 = 1");
+    sql.push_view(view, "e.deleted_time");
     sql.push_clauses(Scope::Experiments, &search.clauses, session.artifact_root);
     let page = search.page_of_keys(session, sql)?;
     let sql = format!("SELECT {} FROM experiments e WHERE e.experiment_id = ?", experiments::COLUMNS);
@@ -162,7 +105,7 @@ const POINT: &str = "step, timestamp, axis, is_nan, value";
 
 pub(super) fn prepare_history(query: &HistoryQuery) -> Result<HistorySearch, TrackingError> {
     let identity = format!("history {:?} {:?}", query.run_id, query.key);
-    let token = query.page_token.as_deref().filter(|token| !token.is_empty());
+    let token = first_page_or(query.page_token.as_deref());
     let after = token.map(|token| page_token::decode(&identity, token, 5)).transpose()?;
     // Before the first point: no step is smaller.
     let first = || {
@@ -206,14 +149,4 @@ pub(super) fn history(session: &Session<'_>, query: &HistorySearch) -> Result<Pa
         }
     }
     Ok(Page { items, next_page_token: None })
-}
-
-fn page_size(asked: Option<usize>, usual: usize, largest: usize) -> Result<usize, TrackingError> {
-    match asked {
-        None => Ok(usual),
-        Some(size) if (1..=largest).contains(&size) => Ok(size),
-        Some(size) => {
-            Err(invalid("max_results", &size.to_string(), &format!("it has to lie between 1 and {largest}")))
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! One transaction, with what every operation of the store needs.
 
-use rusqlite::{OptionalExtension as _, Transaction};
+use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction};
 
 use super::error::Fault;
 use crate::TrackingError;
@@ -12,7 +12,65 @@ pub(super) struct Session<'a> {
     pub(super) artifact_root: &'a str,
 }
 
+/// Row keys as the value of a parameter that [`IN_KEYS`] reads.
+pub(super) fn key_list(keys: &[i64]) -> String {
+    format!("[{}]", keys.iter().map(i64::to_string).collect::<Vec<_>>().join(","))
+}
+
+/// `IN …` for the row keys in the first parameter.
+pub(super) const IN_KEYS: &str = "IN (SELECT value FROM json_each(?1))";
+
 impl Session<'_> {
+    /// Runs a statement with parameters `?1`, `?2` …; returns how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, values: &[&dyn ToSql]) -> Result<usize, Fault> {
+        Ok(self.sql.prepare_cached(sql)?.execute(values)?)
+    }
+
+    /// The first row of a query.
+    pub(super) fn first<T>(
+        &self,
+        sql: &str,
+        values: &[&dyn ToSql],
+        read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        let mut statement = self.sql.prepare_cached(sql)?;
+        let mut rows = statement.query(values)?;
+        rows.next()?.map(read).transpose()
+    }
+
+    /// All rows of a query.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        values: &[&dyn ToSql],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut statement = self.sql.prepare_cached(sql)?;
+        let mut rows = statement.query(values)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            all.push(read(row)?);
+        }
+        Ok(all)
+    }
+
+    /// The texts `(owner, key, value)` that the rows `owners` of another table have in `table`, sorted by key within each.
+    pub(super) fn texts(
+        &self,
+        table: &str,
+        owner: &str,
+        owners: &[i64],
+    ) -> Result<Vec<(i64, String, String)>, Fault> {
+        let sql =
+            format!("SELECT {owner}, key, value FROM {table} WHERE {owner} {IN_KEYS} ORDER BY {owner}, key");
+        self.all(&sql, &[&key_list(owners)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    }
+
+    /// Where the runs and models of an experiment lie: where it says, else below the store's artifact root.
+    pub(super) fn artifact_location(&self, given: Option<String>, experiment_id: &str) -> String {
+        given.unwrap_or_else(|| format!("{}/{experiment_id}", self.artifact_root))
+    }
+
     pub(super) fn not_found(&self, what: &'static str, id: &str) -> Fault {
         TrackingError::NotFound { what, id: id.to_owned(), store: self.store_uri.to_owned() }.into()
     }
