@@ -72,7 +72,7 @@ impl MongoStore {
             let mut absences = Document::new();
             for (index, key) in search.order.iter().enumerate() {
                 values.insert(format!("o{index}"), expression(search.scope, &key.field));
-                let is_absent = doc! { "$eq": [{ "$type": format!("$o{index}") }, "missing"] };
+                let is_absent = doc! { "$in": [{ "$type": format!("$o{index}") }, ["missing", "null"]] };
                 absences.insert(format!("n{index}"), doc! { "$cond": [is_absent, 1, 0] });
             }
             pipeline.extend([doc! { "$addFields": values }, doc! { "$addFields": absences }]);
