@@ -1,7 +1,8 @@
 //! The behaviour that every [`Store`] must show, as functions that a store's own tests call.
 //!
 //! [`tracking_store_conformance!`](crate::tracking_store_conformance) makes a `#[test]` of each; its argument is a
-//! function that returns a [`StoreFixture`] over a new, empty store.
+//! function that returns a [`StoreFixture`] over a new, empty store, or `None` where that cannot be had here; it has said so
+//! then, and the case is skipped.
 
 #[expect(missing_docs, reason = "the name of a case is what it states")]
 pub mod concurrency;
@@ -84,11 +85,10 @@ macro_rules! tracking_store_conformance {
         $(mod $group {
             $(#[test]
             fn $case() -> $crate::conformance::CaseResult {
-                let fixture = super::$fixture();
-                if $crate::conformance::StoreFixture::skips(&fixture, concat!(stringify!($group), "::", stringify!($case))) {
-                    return Ok(());
-                }
-                $crate::conformance::$group::$case(&fixture)
+                let case = concat!(stringify!($group), "::", stringify!($case));
+                super::$fixture()
+                    .filter(|fixture| !$crate::conformance::StoreFixture::skips(fixture, case))
+                    .map_or(Ok(()), |fixture| $crate::conformance::$group::$case(&fixture))
             })*
         })*
     };

@@ -13,8 +13,8 @@ impl StoreFixture for Fixture {
     }
 }
 
-fn fixture() -> Fixture {
-    Fixture(tempfile::tempdir().unwrap())
+fn fixture() -> Option<Fixture> {
+    Some(Fixture(tempfile::tempdir().unwrap()))
 }
 
 fulmen_tracking::tracking_store_conformance!(fixture);

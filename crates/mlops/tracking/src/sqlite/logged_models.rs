@@ -260,7 +260,7 @@ fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<LoggedModel>, Fault> 
 /// Fills in the latest point of each metric on each dataset, whichever run measured it.
 fn attach_metrics(
     session: &Session<'_>,
-    list: &String,
+    list: &str,
     found: &mut HashMap<i64, LoggedModel>,
 ) -> Result<(), Fault> {
     let sql = format!(
@@ -268,7 +268,7 @@ fn attach_metrics(
          m.value FROM logged_model_metrics m JOIN metric_keys k USING (metric_key) JOIN runs r USING (run) \
          WHERE m.logged_model {IN_KEYS}"
     );
-    let points = session.all(&sql, &[list], |row| {
+    let points = session.all(&sql, &[&list], |row| {
         let dataset = (row.get::<_, String>(2)?, row.get::<_, String>(3)?);
         let metric = runs::metric_from_row(row.get(1)?, row, 5)?;
         Ok((row.get::<_, i64>(0)?, dataset, metric, row.get::<_, String>(4)?))

@@ -1,4 +1,4 @@
-//! The MongoDB store against the rules of every store, and against what is its own.
+//! The MongoDB store against the rules of every store.
 
 use std::sync::{
     Arc,
@@ -6,35 +6,32 @@ use std::sync::{
 };
 
 use fulmen_tracking::{MongoStore, Store, conformance::StoreFixture};
+use fulmen_utils::testing::skipped;
 
 use crate::services;
 
-/// A database of its own for each test; none where there is no server.
-struct Fixture(Option<String>);
+/// A database of its own for each test.
+struct Fixture(String);
 
 impl StoreFixture for Fixture {
     fn open(&self) -> Arc<dyn Store> {
-        let uri = self.0.as_deref().unwrap();
-        Arc::new(MongoStore::open_with_artifact_root(uri, "/artifacts").unwrap())
-    }
-
-    fn skips(&self, _case: &str) -> bool {
-        if self.0.is_none() {
-            fulmen_utils::testing::skipped(services::NO_MONGODB);
-        }
-        self.0.is_none()
+        Arc::new(MongoStore::open_with_artifact_root(&self.0, "/artifacts").unwrap())
     }
 }
 
-/// The URI of a new database.
-fn new_database(server: &str) -> String {
+/// The URI of a new database on the server that all tests share.
+pub(crate) fn new_database() -> Option<String> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let Some(server) = services::mongodb() else {
+        skipped(services::NO_MONGODB);
+        return None;
+    };
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    format!("{}/fulmen_test_{}_{number}", server.trim_end_matches('/'), std::process::id())
+    Some(format!("{}/fulmen_test_{}_{number}", server.trim_end_matches('/'), std::process::id()))
 }
 
-fn fixture() -> Fixture {
-    Fixture(services::mongodb().map(new_database))
+fn fixture() -> Option<Fixture> {
+    new_database().map(Fixture)
 }
 
 fulmen_tracking::tracking_store_conformance!(fixture);
