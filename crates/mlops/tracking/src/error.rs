@@ -1,6 +1,6 @@
 //! What a tracking store, a journal or a recorder may refuse or fail at.
 
-use crate::{DatabaseError, FilterError, JournalError, MongoError, UriError};
+use crate::{DatabaseError, FilterError, JournalError, MongoError, RemoteError, UriError};
 
 /// Why a tracking operation was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,9 @@ pub enum TrackingError {
     /// A MongoDB database failed.
     #[error(transparent)]
     Mongo(#[from] MongoError),
+    /// A tracking server failed, or refused.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -158,6 +161,7 @@ impl TrackingError {
             Self::Deleted { .. } | Self::JournalOrder { .. } => ErrorKind::InvalidState,
             Self::Database(error) => error.kind(),
             Self::Mongo(error) => error.kind(),
+            Self::Remote(error) => error.kind(),
             Self::Journal(_) | Self::Storage(_) => ErrorKind::Unavailable,
         }
     }

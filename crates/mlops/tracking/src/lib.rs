@@ -51,6 +51,7 @@ mod number;
 mod page_token;
 mod recorder;
 mod registry;
+mod remote;
 mod run_name;
 mod sqlite;
 mod store;
@@ -76,6 +77,7 @@ pub use lineage::{
 };
 pub use mongo::{MongoError, MongoStore};
 pub use recorder::{DeliveryReport, RecorderOptions, Refusal, RunRecorder, sync};
+pub use remote::{RemoteArtifacts, RemoteError, RemoteFile, RemoteStore};
 pub use registry::{
     ModelAlias, ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, RegisteredModel,
     SearchRegistry, Stage,
@@ -85,4 +87,4 @@ pub use store::{
     HistoryQuery, JournalBatch, ModelMetric, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,
     SearchExperiments, SearchRuns, Store, TrackingStore,
 };
-pub use uri::{UriError, open};
+pub use uri::{UriError, artifact_root, open, open_with_artifact_root};

@@ -2,10 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::{SqliteStore, Store, TrackingError};
+use crate::{MongoStore, RemoteStore, SqliteStore, Store, TrackingError};
 
-/// The schemes that [`open`] knows.
-const SCHEMES: [&str; 1] = ["sqlite"];
+/// The schemes that [`open`] knows, and what follows them.
+const SCHEMES: [(&str, &str); 4] =
+    [("sqlite", ":///…"), ("mongodb", "://…"), ("http", "://…"), ("https", "://…")];
 
 /// Why a tracking URI cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -51,12 +52,44 @@ pub enum UriError {
     },
 }
 
-/// Opens the store that a tracking URI names: `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`.
+/// Opens the store that a tracking URI names: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`,
+/// `mongodb://host:27017/database`, or `http://host:5000` for a tracking server.
 ///
 /// # Errors
 /// [`UriError`] where the URI names no store, and whatever opening that store may fail with.
 pub fn open(uri: &str) -> Result<Arc<dyn Store>, TrackingError> {
-    Ok(Arc::new(SqliteStore::open(Path::new(sqlite_path(uri)?))?))
+    open_with_artifact_root(uri, &artifact_root(uri)?)
+}
+
+/// As [`open`], where experiments without a location of their own keep their artifacts below `artifact_root`, a path or URI.
+/// A tracking server has its own place for them.
+///
+/// # Errors
+/// As [`open`], and where `artifact_root` is no location.
+pub fn open_with_artifact_root(uri: &str, artifact_root: &str) -> Result<Arc<dyn Store>, TrackingError> {
+    match scheme(uri) {
+        "mongodb" | "mongodb+srv" => Ok(Arc::new(MongoStore::open_with_artifact_root(uri, artifact_root)?)),
+        "http" | "https" => Ok(Arc::new(RemoteStore::open(uri)?)),
+        _ => Ok(Arc::new(SqliteStore::open_with_artifact_root(Path::new(sqlite_path(uri)?), artifact_root)?)),
+    }
+}
+
+/// Where the store that a tracking URI names keeps artifacts if nothing else is said: `mlartifacts` beside a SQLite file, and
+/// in the working folder for a database on a server.
+///
+/// # Errors
+/// [`UriError`] where the URI names no store.
+pub fn artifact_root(uri: &str) -> Result<String, TrackingError> {
+    let beside = match scheme(uri) {
+        "mongodb" | "mongodb+srv" | "http" | "https" => Path::new("fulmen.db"),
+        _ => Path::new(sqlite_path(uri)?),
+    };
+    let absolute = std::path::absolute(beside).unwrap_or_else(|_| beside.to_path_buf());
+    Ok(absolute.with_file_name("mlartifacts").to_string_lossy().into_owned())
+}
+
+fn scheme(uri: &str) -> &str {
+    uri.split_once("://").map_or("", |(scheme, _)| scheme)
 }
 
 /// The path in a `sqlite:` URI.
@@ -71,7 +104,7 @@ fn sqlite_path(uri: &str) -> Result<&str, UriError> {
         return Err(UriError::UnknownScheme {
             uri: uri.to_owned(),
             scheme: scheme.to_owned(),
-            known: SCHEMES.map(|known| format!("{known}:///…")).join(", "),
+            known: SCHEMES.map(|(known, rest)| format!("{known}{rest}")).join(", "),
             near: near_scheme(scheme).map(|near| format!("{near}:{rest}")),
         });
     }
@@ -100,7 +133,8 @@ fn is_scheme(scheme: &str) -> bool {
 
 fn near_scheme(scheme: &str) -> Option<&'static str> {
     let scheme = scheme.to_ascii_lowercase();
-    SCHEMES.into_iter().find(|known| strsim::damerau_levenshtein(known, &scheme) <= 2)
+    let near = SCHEMES.into_iter().map(|(known, _)| (strsim::damerau_levenshtein(known, &scheme), known));
+    near.min().filter(|(distance, _)| *distance <= 2).map(|(_, known)| known)
 }
 
 #[cfg(test)]
@@ -119,7 +153,11 @@ mod tests {
             let message = sqlite_path(uri).unwrap_err().to_string();
             assert!(message.contains("did you mean \"sqlite:///a.db\"?"), "{message}");
         }
-        let message = sqlite_path("ftp://host/x").unwrap_err().to_string();
+        for (uri, near) in [("mongo://h", "mongodb://h"), ("htpp://h:1", "http://h:1"), ("HTTPS://h", "https://h")] {
+            let message = open(uri).unwrap_err().to_string();
+            assert!(message.contains(&format!("did you mean {near:?}?")), "{message}");
+        }
+        let message = sqlite_path("file://host/x").unwrap_err().to_string();
         assert!(message.contains("known: sqlite:///…") && !message.contains("did you mean"), "{message}");
     }
 

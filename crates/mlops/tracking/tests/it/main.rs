@@ -2,4 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::allow_attributes, missing_docs, reason = "tests")]
 
 mod mongo;
+mod mongo_durability;
+mod mongo_injection;
+mod proxy;
+mod recorder_remote;
+mod remote;
+mod remote_artifacts;
 mod services;

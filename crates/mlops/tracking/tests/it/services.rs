@@ -64,7 +64,6 @@ impl Server {
         }
     }
 
-    #[expect(dead_code, reason = "for a person who looks into a failure")]
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -74,6 +73,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Points for the store's tests that kill servers: fewer than a release is held against, so that a test ends soon.
+pub(crate) fn load(usual: i64) -> i64 {
+    env::var("FULMEN_TEST_POINTS").ok().and_then(|count| count.parse().ok()).unwrap_or(usual)
 }
 
 /// A program of `.venv-services/`, which `make test` prepares in the repository's root.
@@ -128,4 +132,43 @@ pub(crate) fn at_exit(server: Server) {
     );
     Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::mem::forget(server);
+}
+
+/// Why tests of tracking servers are skipped.
+pub(crate) const NO_MLFLOW: &str = "no MLflow server: let tools/test-services fetch one";
+
+/// An MLflow server on the database `mlflow.db` of its folder; `None` where there is none. It takes a while to start.
+pub(crate) fn own_mlflow() -> Option<Server> {
+    let program = service("mlflow")?;
+    let server = Server::start(&program, |folder, port| {
+        let folder = folder.display();
+        [
+            "server",
+            "--backend-store-uri",
+            &format!("sqlite:///{folder}/mlflow.db"),
+            "--artifacts-destination",
+            &format!("{folder}/artifacts"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "--workers",
+            "1",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    });
+    server.wait_until_healthy();
+    Some(server)
+}
+
+impl Server {
+    /// Waits until `/health` says so.
+    pub(crate) fn wait_until_healthy(&self) {
+        let begin = Instant::now();
+        while !crate::proxy::get(self.port, "/health").contains(" 200 ") {
+            assert!(begin.elapsed() < Duration::from_secs(180), "the server is not well");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
 }
