@@ -3,6 +3,7 @@
 use fulmen_configuration::ConfigError;
 use fulmen_manager::ManagerError;
 use fulmen_runner::{Problems, RunnerError};
+use fulmen_server::ServerError;
 use fulmen_tracking::TrackingError;
 use fulmen_utils::atomic::WriteError;
 
@@ -24,6 +25,9 @@ pub(crate) enum CliError {
     /// The store refused.
     #[error(transparent)]
     Tracking(#[from] TrackingError),
+    /// The server could not be started.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// Output could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

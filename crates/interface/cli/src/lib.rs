@@ -80,6 +80,7 @@ fn run(arguments: Arguments) -> Result<fulmen_contracts::ExitCode, CliError> {
         Command::Predict(predict) => commands::evaluate::predict(predict),
         Command::Runs(runs) => commands::runs::run(runs),
         Command::Sync { store, overrides } => commands::sync::run(&store, &overrides),
+        Command::Server(server) => commands::server::run(server),
         Command::Components(components) => commands::components::run(components),
         Command::Config(config) => commands::config::run(config),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),

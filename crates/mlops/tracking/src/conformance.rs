@@ -16,6 +16,7 @@ pub mod lineage;
 pub mod logged_models;
 #[expect(missing_docs, reason = "the name of a case is what it states")]
 pub mod metrics;
+pub mod postgres_server;
 #[expect(missing_docs, reason = "the name of a case is what it states")]
 pub mod registry;
 #[expect(missing_docs, reason = "the name of a case is what it states")]

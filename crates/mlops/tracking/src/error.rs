@@ -1,6 +1,8 @@
 //! What a tracking store, a journal or a recorder may refuse or fail at.
 
-use crate::{DatabaseError, FilterError, JournalError, MongoError, RemoteError, UriError};
+use crate::{
+    DatabaseError, FilterError, JournalError, MongoError, PostgresError, RemoteError, UriError,
+};
 
 /// Why a tracking operation was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +114,9 @@ pub enum TrackingError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The PostgreSQL server failed.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// A MongoDB database failed.
     #[error(transparent)]
     Mongo(#[from] MongoError),
@@ -160,6 +165,7 @@ impl TrackingError {
             Self::ExperimentExists { .. } | Self::Exists { .. } => ErrorKind::AlreadyExists,
             Self::Deleted { .. } | Self::JournalOrder { .. } => ErrorKind::InvalidState,
             Self::Database(error) => error.kind(),
+            Self::Postgres(error) => error.kind(),
             Self::Mongo(error) => error.kind(),
             Self::Remote(error) => error.kind(),
             Self::Journal(_) | Self::Storage(_) => ErrorKind::Unavailable,

@@ -1,4 +1,4 @@
-//! Experiments, runs, metrics, params and tags behind the [`TrackingStore`] trait, with SQLite as the default store.
+//! Experiments, runs, metrics, params and tags behind the [`TrackingStore`] trait, lineage and a model registry beside them; SQLite is the default store.
 //!
 //! The entities and their rules are MLflow's (<https://mlflow.org/docs/latest/rest-api.html>), so that what is stored
 //! here can be served to MLflow's clients; to them Fulmen adds the [`Axis`] of a metric point and a journal.
@@ -49,10 +49,12 @@ mod lineage;
 mod mongo;
 mod number;
 mod page_token;
+mod postgres;
 mod recorder;
 mod registry;
 mod remote;
 mod run_name;
+mod sql;
 mod sqlite;
 mod store;
 mod uri;
@@ -76,6 +78,7 @@ pub use lineage::{
     LoggedModelStatus, ModelOutput, NewLoggedModel, RunInputs, SearchLoggedModels,
 };
 pub use mongo::{MongoError, MongoStore};
+pub use postgres::{PostgresError, PostgresStore};
 pub use recorder::{DeliveryReport, RecorderOptions, Refusal, RunRecorder, sync};
 pub use remote::{RemoteArtifacts, RemoteError, RemoteFile, RemoteStore};
 pub use registry::{

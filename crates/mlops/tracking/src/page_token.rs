@@ -53,8 +53,7 @@ mod tests {
     #[test]
     fn a_token_gives_back_its_values_to_its_own_search_only() {
         let infinity = f64::INFINITY.to_bits();
-        let values =
-            vec![Cell::Null, Cell::Integer(-3), Cell::Real(infinity), Cell::Text("ü'\"".into())];
+        let values = vec![Cell::Null, Cell::Integer(-3), Cell::Real(infinity), Cell::Text("ü'\"".into())];
         let token = encode("a", values.clone());
         assert_eq!(decode("a", &token, 4).unwrap(), values);
         assert!(decode("b", &token, 4).is_err());

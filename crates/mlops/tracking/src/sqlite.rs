@@ -5,22 +5,7 @@
 
 mod connection;
 mod error;
-mod experiments;
-mod journal_position;
-mod lineage;
-mod lineage_store;
-mod log;
-mod logged_models;
 mod migrations;
-mod model_registry;
-mod model_versions;
-mod page_token;
-mod paging;
-mod query;
-mod registered_models;
-mod runs;
-mod search;
-mod session;
 
 use std::{
     path::{Path, PathBuf},
@@ -30,13 +15,10 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior};
 
 pub use self::error::DatabaseError;
-use self::{
-    error::{Fault, database_error},
-    session::Session,
-};
+use self::error::database_error;
 use crate::{
-    Experiment, HistoryQuery, JournalBatch, Metric, NewExperiment, NewRun, Page, Run, RunBatch, RunInfo,
-    RunUpdate, SearchExperiments, SearchRuns, Tag, TrackingError, TrackingStore, limits,
+    PostgresError, TrackingError, limits,
+    sql::{self, Database, Fault, Session},
 };
 
 /// Idle reading connections kept for later readers.
@@ -91,8 +73,37 @@ impl SqliteStore {
         &self.path
     }
 
-    /// Runs `work` in a transaction that sees one state of the database and may not change it.
-    fn read<T>(&self, work: impl FnOnce(&Session<'_>) -> Result<T, Fault>) -> Result<T, TrackingError> {
+    fn in_transaction<T>(
+        &self,
+        connection: &mut Connection,
+        behavior: TransactionBehavior,
+        work: impl Fn(&Session<'_>) -> Result<T, Fault>,
+    ) -> Result<T, TrackingError> {
+        let mut run = || {
+            let transaction = connection.transaction_with_behavior(behavior)?;
+            let session = Session {
+                connection: sql::Connection::Sqlite(&transaction),
+                store_uri: &self.uri,
+                artifact_root: &self.artifact_root,
+            };
+            let value = work(&session)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        run().map_err(|fault| match fault {
+            Fault::Rule(error) => error,
+            Fault::Sqlite(error) => database_error(&self.path, error).into(),
+            Fault::Postgres(error) => PostgresError::other(&self.uri, error).into(),
+        })
+    }
+}
+
+impl Database for SqliteStore {
+    fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    fn read<T>(&self, work: impl Fn(&Session<'_>) -> Result<T, Fault>) -> Result<T, TrackingError> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
             Some(connection) => connection,
@@ -106,147 +117,18 @@ impl SqliteStore {
         result
     }
 
-    /// Runs `work` in a transaction that is committed if it succeeds.
-    fn write<T>(&self, work: impl FnOnce(&Session<'_>) -> Result<T, Fault>) -> Result<T, TrackingError> {
+    fn write<T>(&self, work: impl Fn(&Session<'_>) -> Result<T, Fault>) -> Result<T, TrackingError> {
         // A panic while the lock was held has rolled its transaction back.
         let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // The write lock from the start: a transaction that begins with a read could not get it without starting over.
         self.in_transaction(&mut connection, TransactionBehavior::Immediate, work)
-    }
-
-    fn in_transaction<T>(
-        &self,
-        connection: &mut Connection,
-        behavior: TransactionBehavior,
-        work: impl FnOnce(&Session<'_>) -> Result<T, Fault>,
-    ) -> Result<T, TrackingError> {
-        let run = || {
-            let sql = connection.transaction_with_behavior(behavior)?;
-            let session = Session { sql, store_uri: &self.uri, artifact_root: &self.artifact_root };
-            let value = work(&session)?;
-            session.sql.commit()?;
-            Ok(value)
-        };
-        run().map_err(|fault| match fault {
-            Fault::Rule(error) => error,
-            Fault::Sql(error) => database_error(&self.path, error).into(),
-        })
-    }
-}
-
-impl TrackingStore for SqliteStore {
-    fn uri(&self) -> &str {
-        &self.uri
-    }
-
-    fn create_experiment(&self, new: &NewExperiment) -> Result<Experiment, TrackingError> {
-        limits::check_experiment_name(&new.name)?;
-        new.artifact_location.as_deref().map_or(Ok(()), limits::check_artifact_location)?;
-        new.tags.iter().try_for_each(limits::check_experiment_tag)?;
-        self.write(|session| experiments::create(session, new))
-    }
-
-    fn experiment(&self, experiment_id: &str) -> Result<Experiment, TrackingError> {
-        self.read(|session| experiments::get(session, experiment_id))
-    }
-
-    fn experiment_by_name(&self, name: &str) -> Result<Option<Experiment>, TrackingError> {
-        self.read(|session| experiments::find(session, name))
-    }
-
-    fn search_experiments(&self, search: &SearchExperiments) -> Result<Page<Experiment>, TrackingError> {
-        let prepared = search::prepare_experiments(search)?;
-        self.read(|session| search::experiments(session, &prepared, search.view))
-    }
-
-    fn rename_experiment(&self, experiment_id: &str, name: &str) -> Result<(), TrackingError> {
-        limits::check_experiment_name(name)?;
-        self.write(|session| experiments::rename(session, experiment_id, name))
-    }
-
-    fn delete_experiment(&self, experiment_id: &str) -> Result<(), TrackingError> {
-        self.write(|session| experiments::delete(session, experiment_id))
-    }
-
-    fn restore_experiment(&self, experiment_id: &str) -> Result<(), TrackingError> {
-        self.write(|session| experiments::restore(session, experiment_id))
-    }
-
-    fn set_experiment_tag(&self, experiment_id: &str, tag: &Tag) -> Result<(), TrackingError> {
-        limits::check_experiment_tag(tag)?;
-        self.write(|session| experiments::set_tag(session, experiment_id, tag))
-    }
-
-    fn delete_experiment_tag(&self, experiment_id: &str, key: &str) -> Result<(), TrackingError> {
-        self.write(|session| experiments::delete_tag(session, experiment_id, key))
-    }
-
-    fn purge_experiment(&self, experiment_id: &str) -> Result<(), TrackingError> {
-        self.write(|session| experiments::purge(session, experiment_id))
-    }
-
-    fn create_run(&self, new: &NewRun) -> Result<Run, TrackingError> {
-        limits::check_tags(&new.tags)?;
-        let name = runs::name_of_new_run(new)?;
-        self.write(|session| runs::create(session, new, &name))
-    }
-
-    fn run(&self, run_id: &str) -> Result<Run, TrackingError> {
-        self.read(|session| runs::get(session, run_id))
-    }
-
-    fn update_run(&self, run_id: &str, update: &RunUpdate) -> Result<RunInfo, TrackingError> {
-        if let Some(name) = &update.run_name {
-            limits::check_tags(&[Tag::new(crate::run_name::TAG, name.as_str())])?;
-        }
-        self.write(|session| runs::update(session, run_id, update))
-    }
-
-    fn delete_run(&self, run_id: &str) -> Result<(), TrackingError> {
-        self.write(|session| runs::delete(session, run_id))
-    }
-
-    fn restore_run(&self, run_id: &str) -> Result<(), TrackingError> {
-        self.write(|session| runs::restore(session, run_id))
-    }
-
-    fn purge_run(&self, run_id: &str) -> Result<(), TrackingError> {
-        self.write(|session| runs::purge(session, run_id))
-    }
-
-    fn search_runs(&self, search: &SearchRuns) -> Result<Page<Run>, TrackingError> {
-        let prepared = search::prepare_runs(search)?;
-        self.read(|session| search::runs(session, &prepared, &search.experiment_ids, search.view))
-    }
-
-    fn log_batch(&self, run_id: &str, batch: &RunBatch) -> Result<(), TrackingError> {
-        limits::check_batch(batch)?;
-        self.write(|session| log::batch(session, run_id, batch))
-    }
-
-    fn delete_tag(&self, run_id: &str, key: &str) -> Result<(), TrackingError> {
-        self.write(|session| log::delete_tag(session, run_id, key))
-    }
-
-    fn metric_history(&self, query: &HistoryQuery) -> Result<Page<Metric>, TrackingError> {
-        let query = search::prepare_history(query)?;
-        self.read(|session| search::history(session, &query))
-    }
-
-    fn journal_position(&self, run_id: &str, journal_id: &str) -> Result<u64, TrackingError> {
-        self.read(|session| journal_position::get(session, run_id, journal_id))
-    }
-
-    fn log_journal(&self, run_id: &str, records: &JournalBatch) -> Result<(), TrackingError> {
-        limits::check_batch(&records.batch)?;
-        self.write(|session| journal_position::log(session, run_id, records))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
+    use crate::{ErrorKind, NewRun, RunBatch, Tag, TrackingStore as _};
 
     #[test]
     fn a_full_disk_is_reported_and_nothing_is_written_by_halves() {

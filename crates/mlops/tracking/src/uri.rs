@@ -2,11 +2,16 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::{MongoStore, RemoteStore, SqliteStore, Store, TrackingError};
+use crate::{MongoStore, PostgresStore, RemoteStore, SqliteStore, Store, TrackingError};
 
 /// The schemes that [`open`] knows, and what follows them.
-const SCHEMES: [(&str, &str); 4] =
-    [("sqlite", ":///…"), ("mongodb", "://…"), ("http", "://…"), ("https", "://…")];
+const SCHEMES: [(&str, &str); 5] = [
+    ("sqlite", ":///…"),
+    ("postgresql", "://…"),
+    ("mongodb", "://…"),
+    ("http", "://…"),
+    ("https", "://…"),
+];
 
 /// Why a tracking URI cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -32,6 +37,14 @@ pub enum UriError {
         /// The same path as a URI.
         suggestion: String,
     },
+    /// A PostgreSQL URI cannot be understood.
+    #[error("tracking URI {uri:?}: {reason}; write postgresql://user:password@host:5432/database")]
+    Postgres {
+        /// The URI, without secrets.
+        uri: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// It is not what its scheme asks for.
     #[error("tracking URI {uri:?}: {reason}")]
     Invalid {
@@ -53,7 +66,8 @@ pub enum UriError {
 }
 
 /// Opens the store that a tracking URI names: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`,
-/// `mongodb://host:27017/database`, or `http://host:5000` for a tracking server.
+/// `postgresql://user:password@host:5432/database`, `mongodb://host:27017/database`, or `http://host:5000` for a tracking
+/// server.
 ///
 /// # Errors
 /// [`UriError`] where the URI names no store, and whatever opening that store may fail with.
@@ -67,6 +81,9 @@ pub fn open(uri: &str) -> Result<Arc<dyn Store>, TrackingError> {
 /// # Errors
 /// As [`open`], and where `artifact_root` is no location.
 pub fn open_with_artifact_root(uri: &str, artifact_root: &str) -> Result<Arc<dyn Store>, TrackingError> {
+    if is_postgres(uri) {
+        return Ok(Arc::new(PostgresStore::open(uri, artifact_root)?));
+    }
     match scheme(uri) {
         "mongodb" | "mongodb+srv" => Ok(Arc::new(MongoStore::open_with_artifact_root(uri, artifact_root)?)),
         "http" | "https" => Ok(Arc::new(RemoteStore::open(uri)?)),
@@ -82,6 +99,7 @@ pub fn open_with_artifact_root(uri: &str, artifact_root: &str) -> Result<Arc<dyn
 pub fn artifact_root(uri: &str) -> Result<String, TrackingError> {
     let beside = match scheme(uri) {
         "mongodb" | "mongodb+srv" | "http" | "https" => Path::new("fulmen.db"),
+        _ if is_postgres(uri) => Path::new("fulmen.db"),
         _ => Path::new(sqlite_path(uri)?),
     };
     let absolute = std::path::absolute(beside).unwrap_or_else(|_| beside.to_path_buf());
@@ -90,6 +108,11 @@ pub fn artifact_root(uri: &str) -> Result<String, TrackingError> {
 
 fn scheme(uri: &str) -> &str {
     uri.split_once("://").map_or("", |(scheme, _)| scheme)
+}
+
+/// `postgresql://`, its short form, and the form that SQLAlchemy gives it.
+fn is_postgres(uri: &str) -> bool {
+    scheme(uri) == "postgres" || scheme(uri).split('+').next() == Some("postgresql")
 }
 
 /// The path in a `sqlite:` URI.

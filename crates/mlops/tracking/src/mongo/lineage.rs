@@ -11,12 +11,10 @@ use super::{
     error::are_duplicates,
     runs::refuse_deleted,
 };
-use crate::{Dataset, DatasetInput, DatasetSummary, ModelOutput, RunInputs, TrackingError};
-
-/// The tag of an input that says what it was used for, such as `training`.
-const CONTEXT: &str = "mlflow.data.context";
-/// MLflow's limit on the datasets that one call lists.
-const MOST_SUMMARIES: usize = 1000;
+use crate::{
+    Dataset, DatasetInput, DatasetSummary, ModelOutput, RunInputs, TrackingError,
+    lineage::{CONTEXT_TAG, MOST_SUMMARIES},
+};
 
 impl MongoStore {
     pub(super) fn log_inputs_of_run(&self, run_id: &str, inputs: &RunInputs) -> Result<(), TrackingError> {
@@ -76,7 +74,7 @@ impl MongoStore {
         for run in found.map_err(|error| self.failed(error))? {
             let run = run.map_err(|error| self.failed(error))?;
             for dataset in run.datasets {
-                let context = pair(&dataset.tags, CONTEXT).map(str::to_owned);
+                let context = pair(&dataset.tags, CONTEXT_TAG).map(str::to_owned);
                 summaries.insert((run.experiment_id, dataset.name, dataset.digest, context));
             }
         }

@@ -9,13 +9,13 @@ use super::{
     MongoStore,
     documents::{LoggedModelDocument, ModelPoint, keep_latest, pair, pairs_of, params_of, set_pair, tags_of},
     query::{conditions, view},
-    search::{Search, page_size},
+    search::Search,
 };
 use crate::{
     LoggedModel, LoggedModelMetric, LoggedModelStatus, NewLoggedModel, Page, Param, RunBatch,
     SearchLoggedModels, Tag, TrackingError,
     filter::{Field, OrderKey, Scope, parse_filter},
-    limits::invalid,
+    limits::{invalid, page_size},
     now_ms, run_name,
 };
 
@@ -39,7 +39,7 @@ impl MongoStore {
             creation_time: now,
             last_update_time: now,
             deleted_time: None,
-            status: stored_status(LoggedModelStatus::Pending).to_owned(),
+            status: LoggedModelStatus::Pending.word().to_owned(),
             model_type: new.model_type.clone(),
             source_run_id: new.source_run_id.clone(),
             tags: pairs_of(&new.tags),
@@ -79,7 +79,7 @@ impl MongoStore {
         status: LoggedModelStatus,
     ) -> Result<LoggedModel, TrackingError> {
         read(self.modify_logged_model(model_id, |model| {
-            stored_status(status).clone_into(&mut model.status);
+            status.word().clone_into(&mut model.status);
             model.last_update_time = now_ms();
             Ok(())
         })?)
@@ -200,7 +200,7 @@ fn add_params(model: &mut LoggedModelDocument, params: &[Param]) -> Result<(), T
 
 fn read(document: LoggedModelDocument) -> Result<LoggedModel, TrackingError> {
     Ok(LoggedModel {
-        status: read_status(&document.status)?,
+        status: LoggedModelStatus::from_word(&document.status)?,
         metrics: latest_of_datasets(document.metrics),
         model_id: document.model_id,
         experiment_id: document.experiment,
@@ -237,19 +237,4 @@ fn latest_of_datasets(mut points: Vec<ModelPoint>) -> Vec<LoggedModelMetric> {
             .filter(|(name, digest)| !name.is_empty() || !digest.is_empty()),
     });
     shown.collect()
-}
-
-/// A status as the database keeps it, and as filters name it.
-fn stored_status(status: LoggedModelStatus) -> &'static str {
-    match status {
-        LoggedModelStatus::Pending => "PENDING",
-        LoggedModelStatus::Ready => "READY",
-        LoggedModelStatus::UploadFailed => "FAILED",
-    }
-}
-
-fn read_status(text: &str) -> Result<LoggedModelStatus, TrackingError> {
-    let all = [LoggedModelStatus::Pending, LoggedModelStatus::Ready, LoggedModelStatus::UploadFailed];
-    let found = all.into_iter().find(|status| stored_status(*status) == text);
-    found.ok_or_else(|| invalid("status of a logged model", text, "it is not one of PENDING, READY, FAILED"))
 }

@@ -8,12 +8,12 @@ use super::{
     MongoStore,
     documents::{RegisteredModelDocument, VersionDocument, pairs_of, set_pair, tags_of},
     registered_models::conditions_about_prompts,
-    search::{Search, page_size},
+    search::Search,
 };
 use crate::{
     ModelVersion, NewModelVersion, Page, SearchRegistry, Stage, Tag, TrackingError,
     filter::{Scope, parse_filter, parse_order_by},
-    limits::invalid,
+    limits::{invalid, page_size},
     now_ms,
 };
 

@@ -11,8 +11,6 @@ use crate::{
 
 /// MongoDB's longest pattern is 32,764 bytes.
 const LONGEST_PATTERN: usize = 32_000;
-/// The tag of an input that says what it was used for, such as `training`.
-const CONTEXT: &str = "mlflow.data.context";
 
 /// A condition for each clause.
 pub(super) fn conditions<'a>(
@@ -29,7 +27,7 @@ fn condition(scope: Scope, Clause { field, test }: &Clause) -> Result<Document, 
         Field::Param(key) => pair("params", key, test)?,
         Field::Tag(key) => pair("tags", key, test)?,
         Field::Dataset(DatasetField::Context) => {
-            doc! { "datasets": { "$elemMatch": pair("tags", CONTEXT, test)? } }
+            doc! { "datasets": { "$elemMatch": pair("tags", crate::lineage::CONTEXT_TAG, test)? } }
         }
         Field::Dataset(DatasetField::Name) => doc! { "datasets": { "$elemMatch": { "name": operand(test)? } } },
         Field::Dataset(DatasetField::Digest) => {

@@ -11,17 +11,16 @@ use super::{
     error::is_duplicate,
     model_versions,
     query::conditions,
-    search::{Search, page_size},
+    search::Search,
 };
 use crate::{
     ModelAlias, ModelVersion, NewRegisteredModel, Page, RegisteredModel, SearchRegistry, Stage, Tag,
     TrackingError,
-    filter::{Clause, Comparison, Field, Scope, Test, parse_filter, parse_order_by},
+    filter::{Clause, IS_PROMPT, Scope, parse_filter, parse_order_by, settle_prompts},
+    limits::page_size,
     now_ms,
 };
 
-/// MLflow keeps prompts as models with this tag; a search shows them only if it asks for them.
-const IS_PROMPT: &str = "mlflow.prompt.is_prompt";
 /// Results of a page unless it is asked otherwise.
 const USUAL_PAGE: usize = 100;
 /// MLflow's largest page of registered models.
@@ -213,13 +212,9 @@ impl MongoStore {
 
 /// A condition for each clause. Prompts are left out unless a clause asks for them; what such a clause says is then settled.
 pub(super) fn conditions_about_prompts(scope: Scope, clauses: &[Clause]) -> Result<Vec<Document>, TrackingError> {
-    let is_about_prompts = |clause: &&Clause| matches!(&clause.field, Field::Tag(key) if key == IS_PROMPT);
-    let wants_prompts = clauses.iter().filter(is_about_prompts).any(|clause| {
-        matches!(&clause.test, Test::Text { comparison: Comparison::Equal, value } if value.eq_ignore_ascii_case("true"))
-            || matches!(&clause.test, Test::Text { comparison: Comparison::NotEqual, value } if value.eq_ignore_ascii_case("false"))
-    });
+    let (wants_prompts, others) = settle_prompts(clauses);
     let is_prompt = doc! { "tags": { "$elemMatch": { "k": IS_PROMPT, "v": "true" } } };
-    let mut all = conditions(scope, clauses.iter().filter(|clause| !is_about_prompts(clause)))?;
+    let mut all = conditions(scope, &others)?;
     all.push(if wants_prompts { is_prompt } else { doc! { "$nor": [is_prompt] } });
     Ok(all)
 }

@@ -242,25 +242,6 @@ fn set_tag(run: &mut RunDocument, tag: &Tag) {
     }
 }
 
-/// The name of a new run: its own, that of its tag (the two must agree), or a made-up one.
-pub(super) fn name_of_new_run(new: &NewRun) -> Result<String, TrackingError> {
-    let tag = new.tags.iter().find(|tag| tag.key == run_name::TAG).map(|tag| tag.value.as_str());
-    let name = new.run_name.as_deref().filter(|name| !name.is_empty());
-    match (name, tag) {
-        (Some(name), Some(tag)) if name != tag => Err(invalid(
-            "run name",
-            name,
-            &format!("the tag {} says {tag:?}; give one of the two", run_name::TAG),
-        )),
-        (Some(name), _) => {
-            crate::limits::check_tags(&[Tag::new(run_name::TAG, name)])?;
-            Ok(name.to_owned())
-        }
-        (None, Some(tag)) => Ok(tag.to_owned()),
-        (None, None) => Ok(run_name::random()),
-    }
-}
-
 /// The ids between which the rest of a history lies: all of a metric, or what follows a point.
 pub(super) fn history_range(run_id: &str, key: &str, after: Option<Binary>) -> Document {
     let (low, high) = points::range(run_id, Some(key));

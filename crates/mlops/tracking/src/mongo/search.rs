@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Experiment, HistoryQuery, Metric, Page, Run, SearchExperiments, SearchRuns, TrackingError,
     filter::{OrderKey, Scope, parse_filter, parse_order_by},
-    limits::invalid,
+    limits::page_size,
     page_token::{self, Cell},
 };
 
@@ -244,15 +244,5 @@ fn bson(cell: &Cell) -> Option<Bson> {
         Cell::Integer(number) => Some(Bson::Int64(*number)),
         Cell::Real(bits) => Some(Bson::Double(f64::from_bits(*bits))),
         Cell::Text(text) => Some(Bson::String(text.clone())),
-    }
-}
-
-pub(super) fn page_size(asked: Option<usize>, usual: usize, largest: usize) -> Result<usize, TrackingError> {
-    match asked {
-        None => Ok(usual),
-        Some(size) if (1..=largest).contains(&size) => Ok(size),
-        Some(size) => {
-            Err(invalid("max_results", &size.to_string(), &format!("it has to lie between 1 and {largest}")))
-        }
     }
 }

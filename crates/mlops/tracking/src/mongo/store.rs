@@ -63,7 +63,7 @@ impl TrackingStore for MongoStore {
 
     fn create_run(&self, new: &NewRun) -> Result<Run, TrackingError> {
         limits::check_tags(&new.tags)?;
-        let name = runs::name_of_new_run(new)?;
+        let name = run_name::of_new_run(new)?;
         self.create_run_document(new, &name)
     }
 

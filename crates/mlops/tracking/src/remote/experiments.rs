@@ -7,11 +7,11 @@ use super::{
     RemoteStore,
     client::Again,
     our_token, servers_token, tags_json,
-    wire::{ExperimentWire, Nothing, page_size},
+    wire::{ExperimentWire, Nothing},
 };
 use crate::{
     ErrorKind, Experiment, LifecycleStage, NewExperiment, Page, SearchExperiments, Tag, TrackingError,
-    limits::invalid,
+    limits::{self, invalid},
 };
 
 /// Results of a page unless it is asked otherwise.
@@ -93,7 +93,7 @@ impl RemoteStore {
             "filter": search.filter,
             "view_type": search.view,
             "order_by": search.order_by,
-            "max_results": page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?,
+            "max_results": limits::page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?,
         });
         if let Some(token) = servers_token(&identity, search.page_token.as_deref())? {
             body["page_token"] = token.into();

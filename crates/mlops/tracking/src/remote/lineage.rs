@@ -7,7 +7,7 @@ use super::{
     RemoteStore,
     client::{Again, encode},
     our_token, servers_token, tags_json,
-    wire::{LoggedModelWire, Nothing, SummaryWire, page_size},
+    wire::{LoggedModelWire, Nothing, SummaryWire},
 };
 use crate::{
     DatasetSummary, ErrorKind, LineageStore, LoggedModel, LoggedModelStatus, ModelOutput, NewLoggedModel, Page,
@@ -48,6 +48,7 @@ fn params_json(params: &[Param]) -> Value {
 impl LineageStore for RemoteStore {
     fn log_inputs(&self, run_id: &str, inputs: &RunInputs) -> Result<(), TrackingError> {
         limits::check_inputs(inputs)?;
+        let known = crate::Run::from(self.active_run(run_id)?).inputs;
         let datasets = inputs.datasets.iter().map(|input| {
             let dataset = &input.dataset;
             let mut json = json!({
@@ -63,7 +64,9 @@ impl LineageStore for RemoteStore {
             }
             json!({ "tags": tags_json(&input.tags), "dataset": json })
         });
-        let models = inputs.models.iter().map(|model_id| json!({ "model_id": model_id }));
+        // MLflow's server fails at a model that the run has already.
+        let models = inputs.models.iter().filter(|model_id| !known.models.contains(model_id));
+        let models = models.map(|model_id| json!({ "model_id": model_id }));
         let body = json!({
             "run_id": run_id,
             "datasets": datasets.collect::<Vec<_>>(),
@@ -74,10 +77,15 @@ impl LineageStore for RemoteStore {
     }
 
     fn log_outputs(&self, run_id: &str, models: &[ModelOutput]) -> Result<(), TrackingError> {
-        // MLflow's server does not look at the run.
-        self.active_run(run_id)?;
-        let models = models.iter().map(|model| json!({ "model_id": model.model_id, "step": model.step }));
-        let body = json!({ "run_id": run_id, "models": models.collect::<Vec<_>>() });
+        // MLflow's server does not look at the run, and fails at a model that the run has already.
+        let known = crate::Run::from(self.active_run(run_id)?).outputs;
+        let models = models.iter().filter(|model| !known.contains(model));
+        let models: Vec<_> =
+            models.map(|model| json!({ "model_id": model.model_id, "step": model.step })).collect();
+        if models.is_empty() {
+            return Ok(());
+        }
+        let body = json!({ "run_id": run_id, "models": models });
         self.client.post::<Nothing>("runs/outputs", &body, Again::Harmless).map(drop)
     }
 
@@ -200,7 +208,7 @@ impl LineageStore for RemoteStore {
             "logged models {:?} {:?} {:?} {:?}",
             search.experiment_ids, search.filter, search.datasets, search.order_by
         );
-        let size = page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?;
+        let size = limits::page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?;
         if search.experiment_ids.is_empty() {
             return Ok(Page { items: Vec::new(), next_page_token: None });
         }

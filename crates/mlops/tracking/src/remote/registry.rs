@@ -7,7 +7,7 @@ use super::{
     RemoteStore,
     client::Again,
     our_token, servers_token, tags_json,
-    wire::{ModelVersionWire, Nothing, RegisteredModelWire, page_size},
+    wire::{ModelVersionWire, Nothing, RegisteredModelWire},
 };
 use crate::{
     ErrorKind, ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, Page, RegisteredModel,
@@ -129,7 +129,7 @@ impl ModelRegistry for RemoteStore {
             next_page_token: Option<String>,
         }
         let identity = format!("registered models {:?} {:?}", search.filter, search.order_by);
-        let query = Query::new(search, &identity, MODELS)?;
+        let query = Query::new(search, &identity, MODELS, &[])?;
         let found: Found = self.client.get("registered-models/search", &query.parameters())?;
         let items = found.registered_models.into_iter().map(RegisteredModel::from).collect();
         Ok(Page { items, next_page_token: our_token(&identity, found.next_page_token) })
@@ -250,7 +250,8 @@ impl ModelRegistry for RemoteStore {
             next_page_token: Option<String>,
         }
         let identity = format!("model versions {:?} {:?}", search.filter, search.order_by);
-        let query = Query::new(search, &identity, VERSIONS)?;
+        // MLflow's own order is that of the last update.
+        let query = Query::new(search, &identity, VERSIONS, &["name ASC", "version_number DESC"])?;
         let found: Found = self.client.get("model-versions/search", &query.parameters())?;
         let items = found.model_versions.into_iter().map(ModelVersion::from).collect();
         Ok(Page { items, next_page_token: our_token(&identity, found.next_page_token) })
@@ -290,18 +291,28 @@ struct Query<'a> {
     search: &'a SearchRegistry,
     size: String,
     token: Option<String>,
+    /// The order where the search has none.
+    usual_order: &'a [&'a str],
 }
 
 impl<'a> Query<'a> {
-    fn new(search: &'a SearchRegistry, identity: &str, (usual, largest): (usize, usize)) -> Result<Self, TrackingError> {
-        let size = page_size(search.max_results, usual, largest)?.to_string();
+    fn new(
+        search: &'a SearchRegistry,
+        identity: &str,
+        (usual, largest): (usize, usize),
+        usual_order: &'a [&'a str],
+    ) -> Result<Self, TrackingError> {
+        let size = limits::page_size(search.max_results, usual, largest)?.to_string();
         let token = servers_token(identity, search.page_token.as_deref())?;
-        Ok(Self { search, size, token })
+        Ok(Self { search, size, token, usual_order })
     }
 
     fn parameters(&self) -> Vec<(&str, &str)> {
         let mut parameters = vec![("filter", self.search.filter.as_str()), ("max_results", &self.size)];
         parameters.extend(self.search.order_by.iter().map(|key| ("order_by", key.as_str())));
+        if self.search.order_by.is_empty() {
+            parameters.extend(self.usual_order.iter().map(|key| ("order_by", *key)));
+        }
         parameters.extend(self.token.as_deref().map(|token| ("page_token", token)));
         parameters
     }

@@ -7,7 +7,7 @@ use super::{
     RemoteStore,
     client::Again,
     our_token, servers_token, tags_json,
-    wire::{self, MetricWire, Nothing, RunInfoWire, RunWire, page_size},
+    wire::{self, MetricWire, Nothing, RunInfoWire, RunWire},
 };
 use crate::{
     ErrorKind, Experiment, HistoryQuery, JournalBatch, Metric, NewExperiment, NewRun, Page, Run, RunBatch,
@@ -59,23 +59,6 @@ impl RemoteStore {
         match error.kind() {
             ErrorKind::InvalidParameter | ErrorKind::NotFound => self.active_run(run_id).err().unwrap_or(error),
             _ => error,
-        }
-    }
-
-    fn name_of_new_run(new: &NewRun) -> Result<String, TrackingError> {
-        let tag = new.tags.iter().find(|tag| tag.key == run_name::TAG).map(|tag| tag.value.as_str());
-        let name = new.run_name.as_deref().filter(|name| !name.is_empty());
-        match (name, tag) {
-            (Some(name), Some(tag)) if name != tag => Err(invalid(
-                "run name",
-                name,
-                &format!("the tag {} says {tag:?}; give one of the two", run_name::TAG),
-            )),
-            (Some(name), _) | (None, Some(name)) => {
-                limits::check_tags(&[Tag::new(run_name::TAG, name)])?;
-                Ok(name.to_owned())
-            }
-            (None, None) => Ok(run_name::random()),
         }
     }
 }
@@ -132,7 +115,7 @@ impl TrackingStore for RemoteStore {
 
     fn create_run(&self, new: &NewRun) -> Result<Run, TrackingError> {
         limits::check_tags(&new.tags)?;
-        let name = Self::name_of_new_run(new)?;
+        let name = run_name::of_new_run(new)?;
         let tags: Vec<Tag> = new.tags.iter().filter(|tag| tag.key != run_name::TAG).cloned().collect();
         let body = json!({
             "experiment_id": new.experiment_id,
@@ -214,7 +197,7 @@ impl TrackingStore for RemoteStore {
             "runs {:?} {:?} {:?} {:?}",
             search.experiment_ids, search.filter, search.view, search.order_by
         );
-        let size = page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?;
+        let size = limits::page_size(search.max_results, USUAL_PAGE, LARGEST_PAGE)?;
         if search.experiment_ids.is_empty() {
             return Ok(Page { items: Vec::new(), next_page_token: None });
         }
@@ -256,7 +239,7 @@ impl TrackingStore for RemoteStore {
             next_page_token: Option<String>,
         }
         let identity = format!("history {:?} {:?}", query.run_id, query.key);
-        let size = page_size(query.max_results, LARGEST_HISTORY_PAGE, LARGEST_HISTORY_PAGE)?.to_string();
+        let size = limits::page_size(query.max_results, LARGEST_HISTORY_PAGE, LARGEST_HISTORY_PAGE)?.to_string();
         let token = servers_token(&identity, query.page_token.as_deref())?;
         let axes = wire::axes(self.find_run(&query.run_id)?.tags());
         let mut parameters =

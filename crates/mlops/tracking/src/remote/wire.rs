@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     Axis, Dataset, DatasetInput, DatasetSummary, Experiment, LifecycleStage, LoggedModel, LoggedModelMetric,
     LoggedModelStatus, Metric, ModelAlias, ModelOutput, ModelVersion, Param, RegisteredModel, Run, RunData,
-    RunInfo, RunInputs, RunStatus, Tag, limits::invalid,
+    RunInfo, RunInputs, RunStatus, Tag,
 };
 
 /// Tags of this store's own begin with one of these.
@@ -455,17 +455,6 @@ pub(super) fn metric_json(metric: &Metric) -> Value {
         json["axis"] = axis.into();
     }
     json
-}
-
-/// A page's size within MLflow's bounds.
-pub(super) fn page_size(asked: Option<usize>, usual: usize, largest: usize) -> Result<usize, crate::TrackingError> {
-    match asked {
-        None => Ok(usual),
-        Some(size) if (1..=largest).contains(&size) => Ok(size),
-        Some(size) => {
-            Err(invalid("max_results", &size.to_string(), &format!("it has to lie between 1 and {largest}")))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use crate::{ErrorKind, TrackingError};
+use crate::ErrorKind;
 
 /// Why the database file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,24 +93,5 @@ pub(super) fn database_error(path: &Path, error: rusqlite::Error) -> DatabaseErr
             DatabaseError::Unwritable { path, reason: error.to_string() }
         }
         _ => DatabaseError::Other { path, source: error },
-    }
-}
-
-/// What ends a transaction early: the database, or a rule of the store.
-#[derive(Debug)]
-pub(super) enum Fault {
-    Sql(rusqlite::Error),
-    Rule(TrackingError),
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<TrackingError> for Fault {
-    fn from(error: TrackingError) -> Self {
-        Self::Rule(error)
     }
 }

@@ -74,9 +74,13 @@ fn a_server_that_answers_500_costs_only_the_delay() {
     let journal = folder.path().join("run.journal");
     let proxy = Proxy::start(server.port, |_| Fate::Answer(500));
     let through = store(proxy.port);
-    let report = record(&through, &journal, &run_id, 0..300).finish(RunStatus::Finished).unwrap();
+    let recorder = record(&through, &journal, &run_id, 0..300);
+    while recorder.last_error().is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(recorder.last_error().unwrap().contains("told to fail"));
+    let report = recorder.finish(RunStatus::Finished).unwrap();
     assert_eq!((report.delivered, report.pending), (0, 303));
-    assert!(report.last_error.unwrap().contains("told to fail"));
     proxy.judge_by(|_| Fate::Pass);
     assert_eq!(sync_all(&journal, through.as_ref()).delivered, 303);
     everything_is_there_once(through.as_ref(), &run_id, 300);
@@ -114,10 +118,15 @@ fn a_sender_that_dies_between_records_and_position_delivers_them_again_and_they_
     let proxy = Proxy::start(server.port, |request| {
         if request.contains("fulmen.journal.") { Fate::Refuse } else { Fate::Pass }
     });
-    let report = record(&store(proxy.port), &journal, &run_id, 0..700).finish(RunStatus::Finished).unwrap();
-    assert_eq!((report.delivered, report.pending), (0, 703));
+    let recorder = record(&store(proxy.port), &journal, &run_id, 0..700);
     let query = HistoryQuery { run_id: run_id.clone(), key: "loss".into(), ..HistoryQuery::default() };
-    assert_eq!(direct.metric_history(&query).unwrap().items.len(), 700, "the records did arrive");
+    let begin = std::time::Instant::now();
+    while direct.metric_history(&query).unwrap().items.len() < 700 {
+        assert!(begin.elapsed() < Duration::from_secs(120), "the records do not arrive");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let report = recorder.finish(RunStatus::Finished).unwrap();
+    assert_eq!((report.delivered, report.pending), (0, 703));
     // Another process, which knows only what the server says.
     assert_eq!(sync_all(&journal, store(server.port).as_ref()).delivered, 703);
     everything_is_there_once(direct.as_ref(), &run_id, 700);
