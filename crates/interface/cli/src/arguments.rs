@@ -8,6 +8,12 @@ use clap_complete::ArgValueCompleter;
 
 use crate::commands::completions;
 
+pub(crate) use storage::{
+    ArtifactsArguments, ArtifactsCommand, CacheArguments, CacheCommand, KeysArguments, KeysCommand,
+};
+
+mod storage;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
     .usage(AnsiColor::Yellow.on_default().bold())
@@ -53,6 +59,12 @@ pub(crate) enum Command {
     },
     /// Serve runs, metrics, models and artifacts to MLflow's clients
     Server(ServerArguments),
+    /// Files of runs: list, get, put, verify, delete
+    Artifacts(ArtifactsArguments),
+    /// The cache of prepared data: list, info, verify, prune, clear, path
+    Cache(CacheArguments),
+    /// Keys of encryption at rest: generate, rotate, status, verify
+    Keys(KeysArguments),
     /// What a config can name: list, show
     Components(ComponentsArguments),
     /// The composed configuration: show, batch

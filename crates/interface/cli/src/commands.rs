@@ -1,10 +1,14 @@
 //! One file a command.
 
+pub(crate) mod artifacts;
+pub(crate) mod cache;
 pub(crate) mod completions;
 pub(crate) mod components;
 pub(crate) mod config;
 pub(crate) mod doctor;
+pub(crate) mod encryption;
 pub(crate) mod evaluate;
+pub(crate) mod keys;
 pub(crate) mod runs;
 pub(crate) mod server;
 pub(crate) mod sync;

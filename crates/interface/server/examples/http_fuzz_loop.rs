@@ -3,6 +3,8 @@
 //! on a nightly compiler.
 #![allow(
     dead_code,
+    missing_docs,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::allow_attributes,
     reason = "shares a client with the tests, which may panic"

@@ -51,6 +51,9 @@ const fn delete(path: &'static str, handler: Handler) -> Route {
     Route { method: Method::DELETE, path, handler }
 }
 
+/// Fields that stand in a path, by name.
+pub(crate) type PathFields = Vec<(&'static str, String)>;
+
 const ROUTES: [&[Route]; 6] = [
     runs::ROUTES,
     metrics::ROUTES,
@@ -61,10 +64,7 @@ const ROUTES: [&[Route]; 6] = [
 ];
 
 /// The route of a path below `/api/2.0/mlflow/`, and the fields in it.
-pub(crate) fn find(
-    method: &Method,
-    path: &str,
-) -> Result<(&'static Route, Vec<(&'static str, String)>), ApiError> {
+pub(crate) fn find(method: &Method, path: &str) -> Result<(&'static Route, PathFields), ApiError> {
     let mut known = false;
     // A fixed path comes before one with fields: `logged-models/search` is no model.
     for fixed in [true, false] {

@@ -9,6 +9,8 @@ mod upload;
 
 use std::sync::Arc;
 
+use fulmen_storage::StorageError;
+
 use crate::{
     frame::{ApiError, Code},
     locations::Locations,
@@ -16,7 +18,6 @@ use crate::{
 };
 
 pub(crate) use place::Place;
-pub use place::PlaceError;
 pub(crate) use proxy::{proxied, run_artifact, upload_artifact, version_artifact};
 
 /// The artifacts that this server serves.
@@ -30,7 +31,7 @@ pub(crate) struct Artifacts {
 
 impl Artifacts {
     /// Those in the place at `root`; none where that is not a place that the server can read.
-    pub(crate) fn new(root: &str, proxy: bool) -> Result<Self, PlaceError> {
+    pub(crate) fn new(root: &str, proxy: bool) -> Result<Self, StorageError> {
         let place = match Place::open(root) {
             Ok(place) => Some(Arc::new(place)),
             // Without the proxy the clients go to the place themselves.

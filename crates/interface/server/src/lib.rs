@@ -30,6 +30,5 @@ mod locations;
 mod server;
 mod wire;
 
-pub use artifacts::PlaceError;
 pub use frame::HostRules;
 pub use server::{Server, ServerError, Settings};

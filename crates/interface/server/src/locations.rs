@@ -1,7 +1,5 @@
 //! Artifact URIs of runs and models, and the names that their files have in the place that this server serves.
 
-use std::path::Path;
-
 use crate::frame::ApiError;
 
 /// Names the place's content in URIs: `mlflow-artifacts:/<experiment>/<run>/artifacts`.
@@ -48,12 +46,6 @@ impl Locations {
         };
         Ok(name.ok_or_else(elsewhere)?.trim_matches('/').to_owned())
     }
-}
-
-/// Whether an artifact root is a folder of this machine.
-pub(crate) fn local_folder(uri: &str) -> Option<&Path> {
-    let path = uri.strip_prefix("file://").unwrap_or(uri);
-    (!path.contains("://") && !path.starts_with(PROXY_SCHEME)).then_some(Path::new(path))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fulmen_storage::StorageError;
 use fulmen_tracking::Store;
 use http_body_util::BodyExt as _;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -23,7 +24,7 @@ use tokio::{
 
 use crate::{
     app::{App, respond},
-    artifacts::{Artifacts, PlaceError},
+    artifacts::Artifacts,
     frame::{Gate, HostRules, Pool, THREADS},
 };
 
@@ -70,7 +71,7 @@ pub enum ServerError {
     System(#[from] io::Error),
     /// Artifacts cannot be served from there.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] StorageError),
 }
 
 /// A server that listens already, so that its port is known and no client is refused while it starts.

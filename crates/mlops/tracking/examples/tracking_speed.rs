@@ -1,21 +1,27 @@
-//! Measures the SQLite store: ingest, history and search over 10,000 runs. Each figure is the median of five turns.
+//! Measures a store: ingest, history and search over 10,000 runs. Each figure is the median of five turns.
 //!
-//! `cargo run --release -p fulmen-tracking --example tracking_speed -- [folder]`; the folder decides which disk is measured.
+//! `cargo run --release -p fulmen-tracking --example tracking_speed -- [folder | URI]`: SQLite in a folder, which decides which
+//! disk is measured, or the store that a URI names, in which it leaves its runs.
 
 use std::{error::Error, io::Write as _, path::PathBuf, sync::Arc, time::Instant};
 
 use fulmen_tracking::{
     HistoryQuery, Metric, NewExperiment, NewRun, Param, RunBatch, RunRecorder, RunStatus, SearchRuns,
-    SqliteStore, Tag, TrackingError, TrackingStore,
+    SqliteStore, Tag, TrackingError, TrackingStore, now_ms, open,
 };
 
 const RUNS: usize = 10_000;
 const TURNS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let parent = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let place = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let uri = place.to_str().filter(|place| place.contains("://"));
+    let parent = if uri.is_some() { std::env::temp_dir() } else { place.clone() };
     let folder = tempfile::Builder::new().prefix("tracking-speed-").tempdir_in(parent)?;
-    let store: Arc<dyn TrackingStore> = Arc::new(SqliteStore::open(&folder.path().join("fulmen.db"))?);
+    let store: Arc<dyn TrackingStore> = match uri {
+        Some(uri) => open(uri)?,
+        None => Arc::new(SqliteStore::open(&folder.path().join("fulmen.db"))?),
+    };
     let store = &store;
     let new_run = || {
         store
@@ -102,8 +108,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(100_000.0 / begin.elapsed().as_secs_f64())
     })?;
 
-    let searched =
-        store.create_experiment(&NewExperiment { name: "searched".into(), ..NewExperiment::default() })?;
+    let searched = store.create_experiment(&NewExperiment {
+        name: format!("searched-{}", now_ms()),
+        ..NewExperiment::default()
+    })?;
     for number in 0..RUNS {
         fill(store.as_ref(), &searched.experiment_id, number)?;
     }

@@ -53,7 +53,8 @@ macro_rules! tracking_store_conformance {
         $crate::tracking_store_conformance! { @cases $fixture,
             experiments { an_experiment_is_found_by_id_and_by_name, the_default_experiment_exists, names_stay_unique,
                 deletion_hides_and_restoring_brings_back, tags_are_set_overwritten_and_deleted,
-                search_filters_orders_and_pages, bad_names_and_locations_are_refused }
+                search_filters_orders_and_pages, bad_names_and_locations_are_refused,
+                names_and_values_that_look_like_code_mean_themselves }
             runs { a_new_run_has_what_it_was_given, names_are_made_up_and_follow_the_tag, updates_change_only_what_they_name,
                 a_deleted_run_refuses_writes_until_restored, purging_needs_deletion_and_is_final,
                 params_never_change, tags_are_overwritten_and_deleted, unknown_runs_are_not_found,
@@ -119,8 +120,17 @@ fn metrics(metrics: impl IntoIterator<Item = Metric>) -> RunBatch {
 }
 
 fn history(store: &dyn TrackingStore, run_id: &str, key: &str) -> Result<Vec<Metric>, TrackingError> {
-    let query = crate::HistoryQuery { run_id: run_id.to_owned(), key: key.to_owned(), ..Default::default() };
-    Ok(store.metric_history(&query)?.items)
+    let mut query =
+        crate::HistoryQuery { run_id: run_id.to_owned(), key: key.to_owned(), ..Default::default() };
+    let mut points = Vec::new();
+    loop {
+        let page = store.metric_history(&query)?;
+        points.extend(page.items);
+        query.page_token = page.next_page_token;
+        if query.page_token.is_none() {
+            return Ok(points);
+        }
+    }
 }
 
 #[track_caller]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{DatasetInput, Metric, Param, RunBatch, RunInputs, Tag, TrackingError};
+use crate::{DatasetInput, Metric, ModelMetric, Param, RunBatch, RunInputs, Tag, TrackingError};
 
 /// Longest key of a metric, param or tag, in characters.
 pub const MAX_KEY: usize = 250;
@@ -28,6 +28,10 @@ pub const MAX_BATCH_PARAMS: usize = 100;
 pub const MAX_BATCH_TAGS: usize = 100;
 /// Longest name of a dataset or of a logged model, in characters.
 const MAX_DATASET_NAME: usize = 500;
+/// Longest digest of a dataset, in characters.
+const MAX_DATASET_DIGEST: usize = 36;
+/// Longest id of a run or of a logged model, in characters; MLflow's are shorter.
+const MAX_ID: usize = 256;
 
 /// Checks sizes, keys and values of a batch, and that no param in it has two values.
 pub(crate) fn check_batch(batch: &RunBatch) -> Result<(), TrackingError> {
@@ -43,7 +47,14 @@ pub(crate) fn check_batch(batch: &RunBatch) -> Result<(), TrackingError> {
         }
     }
     check_metrics(&batch.metrics)?;
-    batch.model_metrics.iter().try_for_each(|point| check_key("metric key", &point.metric.key))?;
+    for ModelMetric { model_id, metric, dataset } in &batch.model_metrics {
+        check_key("metric key", &metric.key)?;
+        check_id("logged model id", model_id)?;
+        if let Some((name, digest)) = dataset {
+            check_length(|| "the name of a metric's dataset".to_owned(), name, MAX_DATASET_NAME)?;
+            check_length(|| "the digest of a metric's dataset".to_owned(), digest, MAX_DATASET_DIGEST)?;
+        }
+    }
     check_params(&batch.params)?;
     check_tags(&batch.tags)
 }
@@ -183,19 +194,25 @@ pub(crate) fn check_logged_model_name(name: &str) -> Result<(), TrackingError> {
     check_length(|| "the model name".to_owned(), name, MAX_DATASET_NAME)
 }
 
+/// An id that another store may have made.
+pub(crate) fn check_id(what: &'static str, id: &str) -> Result<(), TrackingError> {
+    check_length(|| format!("the {what}"), id, MAX_ID)
+}
+
 /// Checks datasets against the sizes of MLflow's columns.
 pub(crate) fn check_inputs(inputs: &RunInputs) -> Result<(), TrackingError> {
     if inputs.datasets.len() > MAX_BATCH_METRICS {
         let count = inputs.datasets.len();
         return Err(TrackingError::TooMany { what: "datasets", count, limit: MAX_BATCH_METRICS });
     }
+    inputs.models.iter().try_for_each(|model_id| check_id("logged model id", model_id))?;
     for DatasetInput { tags, dataset } in &inputs.datasets {
         if dataset.name.is_empty() {
             return Err(invalid("dataset name", &dataset.name, "it cannot be empty"));
         }
         let texts = [
             ("name", Some(&dataset.name), MAX_DATASET_NAME),
-            ("digest", Some(&dataset.digest), 36),
+            ("digest", Some(&dataset.digest), MAX_DATASET_DIGEST),
             ("source", Some(&dataset.source), 65_535),
             ("schema", dataset.schema.as_ref(), 1_048_575),
             ("profile", dataset.profile.as_ref(), 16_777_215),

@@ -233,7 +233,8 @@ fn took(run: &Run) -> String {
     text::clock(milliseconds(end - run.info.start_time))
 }
 
-fn ago(time: i64) -> String {
+/// How long ago a time was, in milliseconds since 1970.
+pub(crate) fn ago(time: i64) -> String {
     let seconds = milliseconds(now_ms() - time).as_secs();
     match seconds {
         0..60 => "just now".to_owned(),

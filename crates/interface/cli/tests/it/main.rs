@@ -23,4 +23,5 @@ mod interrupted;
 mod predict;
 mod resume;
 mod server;
+mod storage;
 mod trainer;

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future as _,
-    io::{self, Read as _, SeekFrom},
+    io::{self, Read as _},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -28,12 +28,14 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// Bytes of a file on their way. No thread waits for a slow client: each read begins when the client has taken the last.
 struct FileBody {
     reading: Reading,
+    /// Bytes before the first that is asked for.
+    skip: u64,
     left: u64,
 }
 
 enum Reading {
-    Idle(Box<dyn Content>),
-    Busy(JoinHandle<io::Result<(Box<dyn Content>, Bytes)>>),
+    Idle(Content),
+    Busy(JoinHandle<io::Result<(Content, Bytes)>>),
     Over,
 }
 
@@ -51,7 +53,9 @@ impl Body for FileBody {
                 Reading::Idle(_) if self.left == 0 => return Poll::Ready(None),
                 Reading::Idle(content) => {
                     let size = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
-                    self.reading = Reading::Busy(tokio::task::spawn_blocking(move || read(content, size)));
+                    let skip = std::mem::take(&mut self.skip);
+                    self.reading =
+                        Reading::Busy(tokio::task::spawn_blocking(move || read(content, skip, size)));
                 }
                 Reading::Busy(mut reading) => {
                     let Poll::Ready(outcome) = Pin::new(&mut reading).poll(context) else {
@@ -72,28 +76,23 @@ impl Body for FileBody {
     }
 }
 
-fn read(mut content: Box<dyn Content>, size: usize) -> io::Result<(Box<dyn Content>, Bytes)> {
+fn read(mut content: Content, skip: u64, size: usize) -> io::Result<(Content, Bytes)> {
+    content.skip(skip)?;
     let mut chunk = vec![0; size];
     content.read_exact(&mut chunk)?;
     Ok((content, chunk.into()))
 }
 
 /// Answers with the file `name`, or with the range of it that the request asks for.
-pub(super) fn file(
-    name: &str,
-    mut content: Box<dyn Content>,
-    size: u64,
-    request: &HeaderMap,
-) -> Result<Reply, ApiError> {
+pub(super) fn file(name: &str, content: Content, size: u64, request: &HeaderMap) -> Result<Reply, ApiError> {
     let range = request.get(header::RANGE).and_then(|range| range.to_str().ok());
     let range = range.map_or(Ok(None), |range| parse_range(range, size));
     let range =
         range.map_err(|()| ApiError::new(Code::NO_RANGE, format!("the artifact has {size} bytes")))?;
     let (first, left) = range.unwrap_or((0, size));
-    let sought = content.seek(SeekFrom::Start(first));
-    sought.map_err(|error| ApiError::new(Code::INTERNAL, format!("cannot read the artifact: {error}")))?;
 
-    let mut reply = Response::new(FileBody { reading: Reading::Idle(content), left }.boxed_unsync());
+    let mut reply =
+        Response::new(FileBody { reading: Reading::Idle(content), skip: first, left }.boxed_unsync());
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_LENGTH, left.into());
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

@@ -2,12 +2,11 @@
 //! that an upload outlives a restart of the server.
 
 use std::{
-    fs::File,
     io::{self, Read},
     sync::Arc,
 };
 
-use fulmen_storage::{ArtifactStore, StorageError};
+use fulmen_storage::{ArtifactReader, ArtifactStore, StorageError};
 use hyper::header::{ETAG, HeaderValue};
 use serde::Serialize;
 use uuid::Uuid;
@@ -124,7 +123,7 @@ struct Parts {
     store: ArtifactStore,
     next: i64,
     count: i64,
-    current: Option<File>,
+    current: Option<ArtifactReader>,
 }
 
 impl Read for Parts {
@@ -139,7 +138,7 @@ impl Read for Parts {
             if self.next > self.count {
                 return Ok(0);
             }
-            self.current = Some(self.store.open(&part_name(self.next)).map_err(io::Error::other)?);
+            self.current = Some(self.store.reader(&part_name(self.next)).map_err(io::Error::other)?);
             self.next += 1;
         }
     }
@@ -158,8 +157,8 @@ fn open(place: &Place, upload_id: &str) -> Result<(ArtifactStore, String), ApiEr
     }
     let parts = place.parts(upload_id);
     let mut target = String::new();
-    match parts.open(TARGET) {
-        Ok(mut file) => file.read_to_string(&mut target).map_err(|_| missing())?,
+    match parts.reader(TARGET) {
+        Ok(mut reader) => reader.read_to_string(&mut target).map_err(|_| missing())?,
         Err(StorageError::Missing { .. }) => return Err(missing()),
         Err(error) => return Err(error.into()),
     };

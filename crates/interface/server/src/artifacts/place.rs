@@ -2,36 +2,46 @@
 
 use std::{
     fs::File,
-    io::{Read, Seek},
-    path::{Path, PathBuf},
+    io::{self, Read, Seek as _, SeekFrom},
+    path::PathBuf,
     time::Duration,
 };
 
-use fulmen_storage::{ArtifactName, ArtifactStore, StorageError};
-
-use crate::locations::local_folder;
+use fulmen_storage::{ArtifactName, ArtifactReader, ArtifactStore, StorageError};
 
 /// Holds the parts of uploads; the prefix makes every store leave the folder out of listings and refuse its name.
 const UPLOADS: &str = ".fulmen-unfinished-uploads";
 /// A multipart upload that nobody has completed for so long is given up.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Why a place cannot be served.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlaceError {
-    /// No store has this scheme.
-    #[error("artifact root {uri:?}: this server keeps artifacts in a folder of its machine; give a path")]
-    Scheme {
-        /// The path or URI.
-        uri: String,
-    },
+/// The bytes of a file.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Of a folder of this machine.
+    File(File),
+    /// Of an object store.
+    Stream(ArtifactReader),
 }
 
-/// What can be read and sought in.
-pub(super) trait Content: Read + Seek + Send {}
+impl Content {
+    /// Leaves out the first bytes.
+    pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
+        match self {
+            _ if count == 0 => Ok(()),
+            Self::File(file) => file.seek(SeekFrom::Start(count)).map(drop),
+            Self::Stream(stream) => io::copy(&mut stream.take(count), &mut io::sink()).map(drop),
+        }
+    }
+}
 
-impl<T: Read + Seek + Send> Content for T {}
+impl Read for Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(buffer),
+            Self::Stream(stream) => stream.read(buffer),
+        }
+    }
+}
 
 /// A file or folder in the place.
 #[derive(Debug)]
@@ -42,17 +52,31 @@ pub(super) struct Entry {
     pub(super) size: Option<u64>,
 }
 
-/// A folder of artifacts, those of each run and model in a store of its own, as `fulmen train` writes them.
+/// A folder or prefix of artifacts. In a folder those of each run and model are a store of their own, as `fulmen train` writes them.
 #[derive(Debug)]
 pub(crate) struct Place {
-    root: PathBuf,
+    whole: ArtifactStore,
+    /// Where the parts of uploads wait.
+    uploads: PathBuf,
+    /// Keeps that folder, where it is not in the place itself.
+    _temporary: Option<tempfile::TempDir>,
 }
 
 impl Place {
-    /// The place at a path or `file:` URI.
-    pub(crate) fn open(uri: &str) -> Result<Self, PlaceError> {
-        let path = local_folder(uri).ok_or_else(|| PlaceError::Scheme { uri: uri.to_owned() })?;
-        Ok(Self { root: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()) })
+    /// The place at a path or URI.
+    pub(crate) fn open(uri: &str) -> Result<Self, StorageError> {
+        let mut whole = ArtifactStore::open(uri)?;
+        let Some(local) = whole.local() else {
+            let failed =
+                |source| StorageError::Io { path: std::env::temp_dir(), action: "create a folder", source };
+            let temporary = tempfile::tempdir().map_err(failed)?;
+            return Ok(Self { whole, uploads: temporary.path().to_path_buf(), _temporary: Some(temporary) });
+        };
+        // Names stay what they are if the program changes its folder.
+        let root = std::path::absolute(local.root()).unwrap_or_else(|_| local.root().to_path_buf());
+        let uploads = root.join(UPLOADS);
+        whole = ArtifactStore::new(root);
+        Ok(Self { whole, uploads, _temporary: None })
     }
 
     /// What lies directly in `folder`; nothing where there is no such folder, as in MLflow.
@@ -71,13 +95,16 @@ impl Place {
     }
 
     /// The file `name` and its size in bytes.
-    pub(super) fn read(&self, name: &str) -> Result<(Box<dyn Content>, u64), StorageError> {
+    pub(super) fn read(&self, name: &str) -> Result<(Content, u64), StorageError> {
         let (store, inner) = self.store_of(name)?;
-        let file: File = store.open(inner)?;
+        let Some(local) = store.local() else {
+            return Ok((Content::Stream(store.reader(inner)?), store.info(inner)?.size));
+        };
+        let file = local.open(inner)?;
         let failed =
-            |source| StorageError::Io { path: self.root.join(name), action: "read the file", source };
+            |source| StorageError::Io { path: local.root().join(inner), action: "read the file", source };
         let size = file.metadata().map_err(failed)?.len();
-        Ok((Box::new(file), size))
+        Ok((Content::File(file), size))
     }
 
     /// Writes all that `content` yields under `name`: whole, or not at all.
@@ -88,21 +115,25 @@ impl Place {
 
     /// Removes the file or the whole folder `name`.
     pub(super) fn delete(&self, name: &str) -> Result<(), StorageError> {
-        match self.store_of(name)? {
-            (store, "") if store.root().exists() => store.delete_all(),
-            (store, "") => Err(StorageError::Missing { path: store.root().to_path_buf() }),
-            (store, inner) => store.delete(inner),
+        let (store, inner) = self.store_of(name)?;
+        if !inner.is_empty() {
+            return store.delete(inner);
         }
+        let listing = store.list("")?;
+        if listing.folders.is_empty() && listing.files.is_empty() {
+            return Err(StorageError::Missing { path: name.into() });
+        }
+        store.delete_all()
     }
 
     /// Holds the parts of the upload `id`.
     pub(super) fn parts(&self, id: &str) -> ArtifactStore {
-        ArtifactStore::new(self.root.join(UPLOADS).join(id))
+        ArtifactStore::new(self.uploads.join(id))
     }
 
     /// Removes the parts of uploads that nobody has completed for days.
     pub(super) fn give_up_abandoned(&self) {
-        let Ok(uploads) = std::fs::read_dir(self.root.join(UPLOADS)) else { return };
+        let Ok(uploads) = std::fs::read_dir(&self.uploads) else { return };
         for upload in uploads.flatten().filter(|upload| upload.path().is_dir()) {
             let modified = upload.metadata().and_then(|metadata| metadata.modified());
             if modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > ABANDONED)) {
@@ -112,34 +143,34 @@ impl Place {
         }
     }
 
-    /// The store that keeps `name`, and the name in it: the artifacts of a run or model begin after the part `artifacts`.
+    /// The store that keeps `name`, and the name in it: in a folder, the artifacts of a run or model begin after the part `artifacts`.
     fn store_of<'name>(&self, name: &'name str) -> Result<(ArtifactStore, &'name str), StorageError> {
-        let whole = ArtifactStore::new(&self.root);
-        if name.is_empty() {
-            return Ok((whole, name));
-        }
+        let Some(local) = self.whole.local().filter(|_| !name.is_empty()) else {
+            return Ok((self.whole.clone(), name));
+        };
         ArtifactName::new(name)?;
         let mut end = 0;
         for part in name.split('/') {
             end += part.len();
             if part == "artifacts" && end > part.len() {
                 // A link on the way to the run's folder would lead its store astray.
-                let root = whole.path_of(&name[..end])?;
+                let root = local.path_of(&name[..end])?;
                 return Ok((ArtifactStore::new(root), name[end..].trim_start_matches('/')));
             }
             end += 1;
         }
-        Ok((whole, name))
+        Ok((self.whole.clone(), name))
     }
 }
 
 fn last(name: &ArtifactName) -> String {
-    let name = name.as_str();
-    Path::new(name).file_name().map_or_else(|| name.to_owned(), |part| part.to_string_lossy().into_owned())
+    name.as_str().rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -179,7 +210,17 @@ mod tests {
     }
 
     #[test]
-    fn a_place_elsewhere_is_refused() {
-        assert!(Place::open("s3://bucket/x").is_err() && Place::open("mlflow-artifacts:/x").is_err());
+    fn an_object_store_is_a_place_too() {
+        let place = Place { whole: ArtifactStore::memory(), uploads: PathBuf::new(), _temporary: None };
+        place.write("0/r/artifacts/a/b.txt", &b"hello"[..]).unwrap();
+        assert_eq!(place.list("0/r/artifacts").unwrap()[0].name, "a");
+        let (mut content, size) = place.read("0/r/artifacts/a/b.txt").unwrap();
+        content.skip(2).unwrap();
+        let mut rest = String::new();
+        content.read_to_string(&mut rest).unwrap();
+        assert_eq!((size, rest.as_str()), (5, "llo"));
+        place.delete("0/r/artifacts/a").unwrap();
+        assert!(place.read("0/r/artifacts/a/b.txt").is_err());
+        assert!(Place::open("mlflow-artifacts:/x").is_err());
     }
 }

@@ -95,7 +95,12 @@ impl From<StorageError> for ApiError {
             StorageError::Digest { expected, found, .. } => {
                 Self::new(Code::DAMAGED, format!("the artifact has digest {found}, recorded was {expected}"))
             }
-            _ => Self::new(Code::INTERNAL, "the server's artifact root failed"),
+            StorageError::Unavailable { .. } | StorageError::Changed { .. } => Self::new(
+                Code::UNAVAILABLE,
+                "the place where the server keeps artifacts does not answer; try again",
+            ),
+            StorageError::Encryption(_) => Self::new(Code::DAMAGED, "the artifact cannot be decrypted"),
+            _ => Self::new(Code::INTERNAL, "the place where the server keeps artifacts failed"),
         }
     }
 }

@@ -8,8 +8,11 @@ use crate::{ErrorKind, NewModelVersion, NewRegisteredModel, NewRun, Param, RunBa
 const WRITERS: usize = 8;
 
 pub fn eight_writers_over_two_connections_lose_and_double_nothing(fixture: &dyn StoreFixture) -> CaseResult {
-    const BATCHES: usize = 25;
-    const POINTS: usize = 40;
+    eight_writers(fixture, 25, 40)
+}
+
+/// As the case above, with so many batches of so many points from each writer to a run of all, and as many to its own.
+pub fn eight_writers(fixture: &dyn StoreFixture, batches: usize, points: usize) -> CaseResult {
     let stores = [fixture.open(), fixture.open()];
     let shared = new_run(stores[0].as_ref())?;
     let start = Barrier::new(WRITERS);
@@ -23,8 +26,8 @@ pub fn eight_writers_over_two_connections_lose_and_double_nothing(fixture: &dyn 
                     .create_run(&NewRun { experiment_id: "0".to_owned(), ..NewRun::default() })?
                     .info
                     .run_id;
-                for batch in 0..BATCHES {
-                    let steps = (batch * POINTS..(batch + 1) * POINTS).map(|step| step as i64);
+                for batch in 0..batches {
+                    let steps = (batch * points..(batch + 1) * points).map(|step| step as i64);
                     store.log_batch(
                         shared,
                         &metrics(steps.clone().map(|step| point("m", writer as f64, 1, step))),
@@ -38,15 +41,16 @@ pub fn eight_writers_over_two_connections_lose_and_double_nothing(fixture: &dyn 
         threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()
     })?;
     let reader = fixture.open();
-    let points = history(reader.as_ref(), &shared, "m")?;
-    assert_eq!(points.len(), WRITERS * BATCHES * POINTS);
-    let distinct: HashSet<_> = points.iter().map(|point| (point.step, point.value.to_bits())).collect();
-    assert_eq!(distinct.len(), points.len());
+    let each = batches * points;
+    let stored = history(reader.as_ref(), &shared, "m")?;
+    assert_eq!(stored.len(), WRITERS * each);
+    let distinct: HashSet<_> = stored.iter().map(|point| (point.step, point.value.to_bits())).collect();
+    assert_eq!(distinct.len(), stored.len());
     for run_id in &own_runs {
-        assert_eq!(history(reader.as_ref(), run_id, "m")?.len(), BATCHES * POINTS);
+        assert_eq!(history(reader.as_ref(), run_id, "m")?.len(), each);
     }
     let latest = &reader.run(&shared)?.data.metrics[0];
-    assert_eq!((latest.step, latest.value), ((BATCHES * POINTS - 1) as i64, (WRITERS - 1) as f64));
+    assert_eq!((latest.step, latest.value), ((each - 1) as i64, (WRITERS - 1) as f64));
     assert_eq!(reader.search_runs(&all_of("0"))?.items.len(), WRITERS + 1);
     Ok(())
 }

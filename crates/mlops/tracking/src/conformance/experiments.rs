@@ -153,3 +153,47 @@ pub fn bad_names_and_locations_are_refused(fixture: &dyn StoreFixture) -> CaseRe
     new_experiment(store.as_ref(), &"x".repeat(500))?;
     Ok(())
 }
+
+pub fn names_and_values_that_look_like_code_mean_themselves(fixture: &dyn StoreFixture) -> CaseResult {
+    let store = fixture.open();
+    let names = ["x'; DROP TABLE experiments; --", "{\"$gt\": \"\"}", "%", "$where", "a\\'b", "${jndi:x}"];
+    let mut ids = Vec::new();
+    for name in names {
+        let tags = vec![Tag::new("t", name)];
+        let new = NewExperiment { name: name.to_owned(), tags, ..NewExperiment::default() };
+        ids.push(store.create_experiment(&new)?.experiment_id);
+    }
+    for (name, id) in names.into_iter().zip(&ids) {
+        assert_eq!(
+            store.experiment_by_name(name)?.map(|found| found.experiment_id).as_ref(),
+            Some(id),
+            "{name}"
+        );
+        let quoted = name.replace('\'', "''");
+        for filter in [format!("name = '{quoted}'"), format!("tags.t = '{quoted}'")] {
+            let search = SearchExperiments { filter: filter.clone(), ..SearchExperiments::default() };
+            let found = store.search_experiments(&search)?.items;
+            assert_eq!(found.iter().map(|one| &one.experiment_id).collect::<Vec<_>>(), [id], "{filter}");
+        }
+        store.set_experiment_tag(id, &Tag::new("again", name))?;
+        let run = store.create_run(&NewRun {
+            experiment_id: id.clone(),
+            run_name: Some(name.to_owned()),
+            user_id: name.to_owned(),
+            tags: vec![Tag::new("t", name)],
+            ..NewRun::default()
+        })?;
+        assert_eq!((run.info.run_name.as_str(), run.info.user_id.as_str()), (name, name));
+        for key in [name, "a b\"; c", "$set", "a.$b"] {
+            let allowed = key.chars().all(|one| one.is_alphanumeric() || "_-.:/ ".contains(one));
+            let result = store.set_experiment_tag(id, &Tag::new(key, "v"));
+            assert_eq!(result.is_ok(), allowed, "{key}: {result:?}");
+        }
+    }
+    for id in ["0 OR 1=1", "{\"$ne\": null}", "0; DROP TABLE runs"] {
+        refused(ErrorKind::NotFound, store.experiment(id));
+        refused(ErrorKind::NotFound, store.delete_experiment(id));
+        assert!(store.search_runs(&all_of(id))?.items.is_empty());
+    }
+    Ok(())
+}

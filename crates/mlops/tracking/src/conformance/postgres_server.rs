@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::{Error, ErrorKind, Result},
+    net::TcpListener,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -36,7 +37,10 @@ pub fn new_database() -> std::result::Result<String, String> {
     let server = SERVER.get_or_init(|| match std::env::var(URI_VARIABLE) {
         Ok(uri) => Ok(uri),
         Err(_) => {
-            start().map_err(|error| format!("no PostgreSQL server ({error}); name one in {URI_VARIABLE}"))
+            let server = start(false);
+            server
+                .map(|server| server.uri)
+                .map_err(|error| format!("no PostgreSQL server ({error}); name one in {URI_VARIABLE}"))
         }
     });
     let server = server.as_ref().map_err(Clone::clone)?;
@@ -50,45 +54,71 @@ pub fn new_database() -> std::result::Result<String, String> {
     Ok(format!("{place}/{name}?{parameters}"))
 }
 
-/// Starts a server in a temporary folder, on a socket there. A shell watches over it: when this process has ended, however it
-/// ended, the server is stopped and the folder removed.
-fn start() -> Result<String> {
+/// A server that was started for a test.
+#[derive(Debug)]
+pub struct Server {
+    /// Its database `postgres`.
+    pub uri: String,
+    /// What has signed its certificate, where it encrypts.
+    pub root_certificate: PathBuf,
+}
+
+/// Starts a server that encrypts, on a free port of this machine.
+///
+/// # Errors
+/// A sentence for `skipped: …`: no server, or no `openssl` to make a certificate with.
+pub fn start_encrypted() -> std::result::Result<Server, String> {
+    start(true).map_err(|error| format!("no PostgreSQL server that encrypts: {error}"))
+}
+
+/// Starts a server in a temporary folder, on a socket there, or encrypted on a port. A shell watches over it: when this
+/// process has ended, however it ended, the server is stopped and the folder removed.
+fn start(encrypted: bool) -> Result<Server> {
     let programs =
         find_programs().ok_or_else(|| Error::new(ErrorKind::NotFound, "no initdb and postgres found"))?;
     let folder = tempfile::Builder::new().prefix("fulmen-postgres-").tempdir()?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let (data, socket) = (folder.path().join("data"), folder.path().to_path_buf());
     let user = unprivileged_user()?;
-    if let Some(user) = &user {
-        chown(folder.path(), Some(user.uid), Some(user.gid))?;
-    }
-    let initdb = run_as(&user, &programs.join("initdb"))
+    let own = |path: &Path| match &user {
+        Some(user) => chown(path, Some(user.uid), Some(user.gid)),
+        None => Ok(()),
+    };
+    own(folder.path())?;
+    let data = folder.path().join("data");
+    let mut initdb = run_as(&user, &programs.join("initdb"));
+    initdb
         .args(["--username=fulmen", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"])
-        .arg(&data)
-        .stdin(Stdio::null())
-        .output()?;
-    if !initdb.status.success() {
-        return Err(Error::other(String::from_utf8_lossy(&initdb.stderr).into_owned()));
-    }
+        .arg(&data);
+    finish(&mut initdb)?;
     let log = fs::File::create(folder.path().join("log"))?;
-    let mut server = run_as(&user, &programs.join("postgres"))
+    let mut command = run_as(&user, &programs.join("postgres"));
+    command
         .arg("-D")
         .arg(&data)
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300", "-k"])
-        .arg(&socket)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()?;
+        .args(["-c", "fsync=off", "-c", "max_connections=300", "-k"])
+        .arg(folder.path());
+    let root_certificate = folder.path().join("ca.pem");
+    let uri = if encrypted {
+        make_certificates(folder.path())?;
+        own(&folder.path().join("server.key"))?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        command.args(["-c", "listen_addresses=127.0.0.1", "-c", &format!("port={port}"), "-c", "ssl=on"]);
+        command.args(["-c", &format!("ssl_cert_file={}", file("server.pem"))]);
+        command.args(["-c", &format!("ssl_key_file={}", file("server.key"))]);
+        format!("postgresql://fulmen@localhost:{port}/postgres")
+    } else {
+        command.args(["-c", "listen_addresses="]);
+        format!("postgresql://fulmen@{}/postgres", folder.path().display().to_string().replace('/', "%2F"))
+    };
+    let mut server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
     // The folder is the watcher's from here on.
     let folder = folder.keep();
     watch(&server, &folder)?;
-    let host = socket.display().to_string().replace('/', "%2F");
-    let uri = format!("postgresql://fulmen@{host}/postgres");
     let begin = Instant::now();
     loop {
         match Client::connect(&uri, NoTls) {
-            Ok(_) => return Ok(uri),
+            Ok(_) => return Ok(Server { uri, root_certificate }),
             Err(error) if begin.elapsed() > START => return Err(Error::other(error)),
             Err(_) => {}
         }
@@ -98,6 +128,28 @@ fn start() -> Result<String> {
         }
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// `ca.pem`, and `server.pem` with `server.key` for `localhost`, signed by it.
+fn make_certificates(folder: &Path) -> Result<()> {
+    let openssl =
+        |arguments: &str| finish(Command::new("openssl").args(arguments.split(' ')).current_dir(folder));
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    fs::write(folder.join("names"), "subjectAltName=DNS:localhost")?;
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=fulmen-test-root -days 2"))?;
+    openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"))?;
+    openssl(
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names",
+    )?;
+    fs::set_permissions(folder.join("server.key"), fs::Permissions::from_mode(0o600))
+}
+
+fn finish(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
 /// Stops the server when this process has ended: the standard input of the watcher is a pipe that only this process holds.

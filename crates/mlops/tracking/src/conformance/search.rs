@@ -93,6 +93,8 @@ pub fn filters_select_the_runs_they_describe(fixture: &dyn StoreFixture) -> Case
         ("metrics.acc >= 0.3 and metrics.acc <= 0.5", vec![3, 4, 5]),
         ("metrics.acc != 0.3", (0..12).filter(|&number| number != 3).collect()),
         ("metric.part >= 0", (0..6).collect()),
+        // NaN differs from every number.
+        ("metrics.part != 3", vec![0, 1, 2, 4, 5, 6]),
         ("params.opt = 'Adam'", vec![0, 1, 2, 3]),
         ("params.opt LIKE 'A%'", vec![0, 1, 2, 3]),
         ("params.opt LIKE 'a%'", vec![]),

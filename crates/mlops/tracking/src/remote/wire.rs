@@ -1,15 +1,17 @@
 //! MLflow's messages in JSON, and what they say here. Fields that are absent have their default, as in protobuf's JSON form;
 //! 64-bit numbers may be numbers or strings.
 
+mod models;
+
 use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, json};
 
+pub(super) use self::models::{LoggedModelWire, ModelVersionWire, RegisteredModelWire};
 use crate::{
-    Axis, Dataset, DatasetInput, DatasetSummary, Experiment, LifecycleStage, LoggedModel, LoggedModelMetric,
-    LoggedModelStatus, Metric, ModelAlias, ModelOutput, ModelVersion, Param, RegisteredModel, Run, RunData,
-    RunInfo, RunInputs, RunStatus, Tag,
+    Axis, Dataset, DatasetInput, DatasetSummary, Experiment, LifecycleStage, Metric, ModelOutput, Param, Run,
+    RunData, RunInfo, RunInputs, RunStatus, Tag,
 };
 
 /// Tags of this store's own begin with one of these.
@@ -288,162 +290,6 @@ impl From<SummaryWire> for DatasetSummary {
     fn from(wire: SummaryWire) -> Self {
         let SummaryWire { experiment_id, name, digest, context } = wire;
         Self { experiment_id, name, digest, context: some(context) }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct LoggedModelWire {
-    info: LoggedModelInfoWire,
-    #[serde(default)]
-    data: LoggedModelDataWire,
-}
-
-#[derive(Debug, Deserialize)]
-struct LoggedModelInfoWire {
-    model_id: String,
-    #[serde(default)]
-    experiment_id: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    artifact_uri: String,
-    #[serde(default, deserialize_with = "int")]
-    creation_timestamp_ms: i64,
-    #[serde(default, deserialize_with = "int")]
-    last_updated_timestamp_ms: i64,
-    #[serde(default)]
-    status: LoggedModelStatus,
-    #[serde(default)]
-    model_type: Option<String>,
-    #[serde(default)]
-    source_run_id: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct LoggedModelDataWire {
-    #[serde(default)]
-    params: Vec<Param>,
-    #[serde(default)]
-    metrics: Vec<MetricWire>,
-}
-
-impl From<LoggedModelWire> for LoggedModel {
-    fn from(wire: LoggedModelWire) -> Self {
-        let (mut info, mut params) = (wire.info, wire.data.params);
-        info.tags.sort_by(|left, right| left.key.cmp(&right.key));
-        params.sort_by(|left, right| left.key.cmp(&right.key));
-        let metrics = wire.data.metrics.into_iter().map(|metric| LoggedModelMetric {
-            run_id: metric.run_id.clone(),
-            dataset: Some((metric.dataset_name.clone(), metric.dataset_digest.clone()))
-                .filter(|(name, digest)| !name.is_empty() || !digest.is_empty()),
-            metric: metric.into_metric(&HashMap::new()),
-        });
-        Self {
-            model_id: info.model_id,
-            experiment_id: info.experiment_id,
-            name: info.name,
-            artifact_uri: info.artifact_uri,
-            creation_timestamp_ms: info.creation_timestamp_ms,
-            last_updated_timestamp_ms: info.last_updated_timestamp_ms,
-            status: info.status,
-            model_type: some(info.model_type),
-            source_run_id: some(info.source_run_id),
-            tags: info.tags,
-            params,
-            metrics: metrics.collect(),
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct RegisteredModelWire {
-    name: String,
-    #[serde(default, deserialize_with = "int")]
-    creation_timestamp: i64,
-    #[serde(default, deserialize_with = "int")]
-    last_updated_timestamp: i64,
-    #[serde(default)]
-    description: Option<String>,
-    #[serde(default)]
-    latest_versions: Vec<ModelVersionWire>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-    #[serde(default)]
-    aliases: Vec<AliasWire>,
-}
-
-#[derive(Debug, Deserialize)]
-struct AliasWire {
-    alias: String,
-    #[serde(deserialize_with = "int")]
-    version: i64,
-}
-
-impl From<RegisteredModelWire> for RegisteredModel {
-    fn from(mut wire: RegisteredModelWire) -> Self {
-        wire.tags.sort_by(|left, right| left.key.cmp(&right.key));
-        wire.aliases.sort_by(|left, right| left.alias.cmp(&right.alias));
-        let alias = |wire: AliasWire| ModelAlias { alias: wire.alias, version: wire.version.cast_unsigned() };
-        Self {
-            name: wire.name,
-            creation_timestamp: wire.creation_timestamp,
-            last_updated_timestamp: wire.last_updated_timestamp,
-            description: some(wire.description),
-            latest_versions: wire.latest_versions.into_iter().map(ModelVersion::from).collect(),
-            tags: wire.tags,
-            aliases: wire.aliases.into_iter().map(alias).collect(),
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ModelVersionWire {
-    name: String,
-    #[serde(deserialize_with = "int")]
-    version: i64,
-    #[serde(default, deserialize_with = "int")]
-    creation_timestamp: i64,
-    #[serde(default, deserialize_with = "int")]
-    last_updated_timestamp: i64,
-    #[serde(default)]
-    current_stage: String,
-    #[serde(default)]
-    description: Option<String>,
-    #[serde(default)]
-    source: String,
-    #[serde(default)]
-    run_id: Option<String>,
-    #[serde(default)]
-    run_link: Option<String>,
-    #[serde(default)]
-    model_id: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-    #[serde(default)]
-    aliases: Vec<String>,
-}
-
-impl From<ModelVersionWire> for ModelVersion {
-    fn from(mut wire: ModelVersionWire) -> Self {
-        wire.tags.sort_by(|left, right| left.key.cmp(&right.key));
-        wire.aliases.sort_unstable();
-        Self {
-            name: wire.name,
-            version: wire.version.cast_unsigned(),
-            creation_timestamp: wire.creation_timestamp,
-            last_updated_timestamp: wire.last_updated_timestamp,
-            current_stage: wire.current_stage.parse().unwrap_or_default(),
-            description: some(wire.description),
-            source: wire.source,
-            storage_location: None,
-            run_id: some(wire.run_id),
-            run_link: some(wire.run_link),
-            model_id: some(wire.model_id),
-            tags: wire.tags,
-            aliases: wire.aliases,
-        }
     }
 }
 

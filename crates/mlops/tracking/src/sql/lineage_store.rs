@@ -13,6 +13,7 @@ impl<D: Database> LineageStore for D {
     }
 
     fn log_outputs(&self, run_id: &str, models: &[ModelOutput]) -> Result<(), TrackingError> {
+        models.iter().try_for_each(|model| limits::check_id("logged model id", &model.model_id))?;
         self.write(|session| lineage::log_outputs(session, run_id, models))
     }
 

@@ -69,6 +69,8 @@ impl<D: Database> ModelRegistry for D {
 
     fn create_model_version(&self, new: &NewModelVersion) -> Result<ModelVersion, TrackingError> {
         limits::check_registry_tags(&new.tags)?;
+        new.run_id.as_deref().map_or(Ok(()), |id| limits::check_id("run id", id))?;
+        new.model_id.as_deref().map_or(Ok(()), |id| limits::check_id("logged model id", id))?;
         self.write(|session| model_versions::create(session, new))
     }
 

@@ -35,3 +35,11 @@ fn fixture() -> Option<Fixture> {
 }
 
 fulmen_tracking::tracking_store_conformance!(fixture);
+
+#[test]
+#[ignore = "a million points take a while; run with --ignored"]
+fn a_million_points_of_eight_writers_are_there_once() {
+    if let Some(fixture) = fixture() {
+        fulmen_tracking::conformance::concurrency::eight_writers(&fixture, 63, 1000).unwrap();
+    }
+}
