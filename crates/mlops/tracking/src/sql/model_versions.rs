@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Fault,
-    paging::{Search, page_size},
+    paging::Search,
     query::Sql,
     registered_models,
     session::Session,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     ModelVersion, NewModelVersion, Page, SearchRegistry, Stage, Tag, TrackingError,
     filter::{Scope, parse_filter, parse_order_by},
-    limits::invalid,
+    limits::{invalid, page_size},
     now_ms,
 };
 
