@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Experiment, LineageStore, Metric, ModelRegistry, Param, Run, RunInfo, RunStatus, Tag, TrackingError,
-    ViewType,
+    Experiment, LineageStore, Metric, ModelRegistry, Param, RemoteArtifacts, Run, RunInfo, RunStatus, Tag,
+    TrackingError, ViewType,
 };
 
 /// A place where experiments and runs are kept. All calls block until the store has answered.
@@ -20,6 +20,11 @@ use crate::{
 pub trait TrackingStore: Debug + Send + Sync {
     /// The URI that this store was opened with, without secrets.
     fn uri(&self) -> &str;
+
+    /// What hands artifacts below `mlflow-artifacts:` through; only a tracking server does.
+    fn artifact_proxy(&self) -> Option<RemoteArtifacts> {
+        None
+    }
 
     /// Creates an experiment and returns it. A deleted experiment's name stays taken.
     fn create_experiment(&self, new: &NewExperiment) -> Result<Experiment, TrackingError>;

@@ -34,6 +34,9 @@ pub enum ManagerError {
         /// What the system said.
         source: io::Error,
     },
+    /// The place of a run's artifacts cannot be used.
+    #[error(transparent)]
+    Storage(#[from] fulmen_storage::StorageError),
     /// The tracking store refused.
     #[error(transparent)]
     Tracking(#[from] TrackingError),

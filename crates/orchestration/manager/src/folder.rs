@@ -5,6 +5,7 @@
 //! ├── .hydra/config.yaml, overrides.yaml, hydra.yaml   as Hydra writes them
 //! ├── worker.log                                       what the worker and its libraries said
 //! ├── journal                                          what is not in the tracking store yet
+//! ├── uploads                                          what has arrived of artifacts that are kept elsewhere, until all has
 //! └── artifacts/                                       what the tracking store lists as artifacts
 //!     ├── checkpoints/…                                one folder each, and the links `last` and `best`
 //!     └── metrics.jsonl                                the worker's own record of what it has measured
@@ -94,6 +95,11 @@ impl RunFolder {
     /// What is not in the tracking store yet.
     pub fn journal(&self) -> PathBuf {
         self.0.join("journal")
+    }
+
+    /// What has arrived of artifacts that are kept elsewhere.
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.0.join("uploads")
     }
 
     /// The configuration that the run was started with.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::follow::{Ended, Interrupts, follow};
 use crate::once::Known;
 use crate::system_metrics::SystemMetrics;
-use crate::{ManagerError, RunFolder, Worker, flatten, record, resume};
+use crate::{ManagerError, RunFolder, UploadReport, Uploads, Worker, flatten, record, resume};
 
 /// Starts runs and records them.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub struct Report {
     pub ended: Ended,
     /// What became of its record, where something is left to say.
     pub delivery: Option<DeliveryReport>,
+    /// What became of its artifacts, where they are kept elsewhere.
+    pub upload: Option<UploadReport>,
 }
 
 impl Manager {
@@ -79,8 +81,10 @@ impl Manager {
             Some(run) => RunFolder::of(run)?,
             None => self.place(launch, &run)?,
         };
-        let begun = self.begin(launch, &run, &folder, interrupts, |event| take(event, &run));
-        let (spec, recorder, mut known) = match begun {
+        let begun = self
+            .begin(launch, &run, &folder, interrupts, |event| take(event, &run))
+            .and_then(|begun| Ok((begun, Uploads::begin(self.store.as_ref(), &run, &folder)?)));
+        let ((spec, recorder, mut known), uploads) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 self.forget(launch, &run, &folder);
@@ -109,7 +113,7 @@ impl Manager {
         if matches!(ended, Ended::Said(Outcome::BadInput { .. })) {
             drop(recorder);
             self.forget(launch, &run, &folder);
-            return Ok(Report { run: None, folder: None, ended, delivery: None });
+            return Ok(Report { run: None, folder: None, ended, delivery: None, upload: None });
         }
         if let Some(Err(error)) = system_metrics.map(|metrics| metrics.finish(&recorder)) {
             unrecorded.get_or_insert(error);
@@ -118,8 +122,9 @@ impl Manager {
         if let Some(error) = unrecorded {
             return Err(error.into());
         }
+        let upload = uploads.map(|uploads| uploads.finish(|_, _| ())).transpose()?;
         let run = self.store.run(&run.info.run_id).unwrap_or(run);
-        Ok(Report { run: Some(run), folder: Some(folder), ended, delivery: Some(delivery) })
+        Ok(Report { run: Some(run), folder: Some(folder), ended, delivery: Some(delivery), upload })
     }
 
     /// Evaluates or predicts with a run's checkpoint; nothing is recorded.

@@ -14,6 +14,7 @@ mod once;
 mod record;
 mod resume;
 mod system_metrics;
+mod upload;
 mod worker;
 
 pub use error::ManagerError;
@@ -22,4 +23,5 @@ pub use flatten::params as params_of;
 pub use folder::RunFolder;
 pub use follow::{Ended, Interrupts};
 pub use launch::{Launch, Manager, Report};
+pub use upload::{UploadReport, Uploads};
 pub use worker::Worker;

@@ -1,14 +1,15 @@
-//! `fulmen sync`: what killed runs have left in their journals.
+//! `fulmen sync`: what killed runs have left in their journals, and artifacts that are not where they should be.
 
 use fulmen_contracts::ExitCode;
-use fulmen_manager::{RunFolder, experiments, search_runs};
+use fulmen_manager::{RunFolder, Uploads, experiments, search_runs};
 use fulmen_tracking::{SearchRuns, sync};
+use fulmen_utils::text;
 use serde_json::json;
 
 use super::runs;
 use crate::arguments::StoreArguments;
 use crate::error::CliError;
-use crate::terminal::{BOLD, RED, say, say_json, styled, tell};
+use crate::terminal::{BOLD, DIM, RED, say, say_json, styled, tell};
 
 /// Delivers every journal that is left behind, run by run.
 pub(crate) fn run(arguments: &StoreArguments, overrides: &[String]) -> Result<ExitCode, CliError> {
@@ -20,6 +21,25 @@ pub(crate) fn run(arguments: &StoreArguments, overrides: &[String]) -> Result<Ex
     let (mut delivered, mut failed) = (Vec::new(), Vec::new());
     for run in all {
         let Ok(folder) = RunFolder::of(&run) else { continue };
+        match Uploads::left_behind(store.as_ref(), &run, &folder) {
+            Ok(None) => {}
+            Ok(Some(uploads)) => {
+                let report = uploads.finish(|name, bytes| {
+                    tell(format!("{}  {name}  {}", run.info.run_name, styled(DIM, text::bytes(bytes))));
+                })?;
+                match report.last_error {
+                    None => delivered.push(run.info.run_id.clone()),
+                    Some(error) => {
+                        tell(format!("{}  {}: {error}", run.info.run_name, styled(RED, "not brought")));
+                        failed.push(run.info.run_id.clone());
+                    }
+                }
+            }
+            Err(error) => {
+                tell(format!("{}  {}: {error}", run.info.run_name, styled(RED, "not brought")));
+                failed.push(run.info.run_id.clone());
+            }
+        }
         let journal = folder.journal();
         if !journal.is_file() {
             continue;
@@ -42,6 +62,8 @@ pub(crate) fn run(arguments: &StoreArguments, overrides: &[String]) -> Result<Ex
             }
         }
     }
+    delivered.dedup();
+    failed.dedup();
     if arguments.json {
         say_json(&json!({"delivered": delivered, "failed": failed}));
     } else if delivered.is_empty() && failed.is_empty() {

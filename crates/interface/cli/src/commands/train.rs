@@ -142,6 +142,14 @@ impl Watch {
                 journal.display()
             ));
         }
+        if let Some(upload) = report.upload.filter(|upload| upload.pending > 0) {
+            tell(format!(
+                "{}: {} artifacts are only in the run's folder yet, `fulmen sync` brings them to the store: {}",
+                styled(YELLOW, "warning"),
+                upload.pending,
+                upload.last_error.unwrap_or_default()
+            ));
+        }
         Ok(code)
     }
 
@@ -176,10 +184,12 @@ impl Watch {
                 tell(format!("{} in {seconds:.1}s: {reason}\n", styled(GREEN, "done")));
                 self.say_metrics(run);
                 if let Some(folder) = &report.folder {
-                    say(format!(
-                        "\nweights  {}",
-                        shorter(&folder.artifacts().join("checkpoints/best/model.safetensors"))
-                    ));
+                    let weights = ["best", "last"].map(|name| {
+                        folder.artifacts().join("checkpoints").join(name).join("model.safetensors")
+                    });
+                    if let Some(weights) = weights.iter().find(|weights| weights.is_file()) {
+                        say(format!("\nweights  {}", shorter(weights)));
+                    }
                 }
                 say(format!("\n{}", styled(BOLD, "what next")));
                 let next = [

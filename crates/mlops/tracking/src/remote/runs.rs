@@ -10,8 +10,9 @@ use super::{
     wire::{self, MetricWire, Nothing, RunInfoWire, RunWire},
 };
 use crate::{
-    ErrorKind, Experiment, HistoryQuery, JournalBatch, Metric, NewExperiment, NewRun, Page, Run, RunBatch,
-    RunInfo, RunStatus, RunUpdate, SearchExperiments, SearchRuns, Tag, TrackingError, TrackingStore,
+    ErrorKind, Experiment, HistoryQuery, JournalBatch, Metric, NewExperiment, NewRun, Page, RemoteArtifacts,
+    Run, RunBatch, RunInfo, RunStatus, RunUpdate, SearchExperiments, SearchRuns, Tag, TrackingError,
+    TrackingStore,
     limits::{self, invalid},
     run_name,
 };
@@ -68,6 +69,10 @@ impl RemoteStore {
 impl TrackingStore for RemoteStore {
     fn uri(&self) -> &str {
         self.client.uri()
+    }
+
+    fn artifact_proxy(&self) -> Option<RemoteArtifacts> {
+        Some(self.artifacts())
     }
 
     fn create_experiment(&self, new: &NewExperiment) -> Result<Experiment, TrackingError> {
