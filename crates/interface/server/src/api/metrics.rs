@@ -22,7 +22,8 @@ fn history(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let query = HistoryQuery {
         run_id: call.fields.run_id()?.to_owned(),
         key: call.fields.required("metric_key")?.to_owned(),
-        max_results: call.fields.count("max_results")?,
+        // A larger page than the largest is cut, as in MLflow.
+        max_results: call.fields.count("max_results")?.map(|most| most.min(MAX_POINTS)),
         page_token: call.fields.some_text("page_token")?,
     };
     let found = match query.max_results {

@@ -71,8 +71,11 @@ fn delete(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 }
 
 fn restore(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
-    call.store.restore_run(call.fields.run_id()?)?;
-    done()
+    match call.store.restore_run(call.fields.run_id()?) {
+        // What is not deleted is as it should be, as in MLflow.
+        Ok(()) | Err(TrackingError::Invalid { what: "run", .. }) => done(),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
@@ -157,6 +160,9 @@ fn log_inputs(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 
 fn log_outputs(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let models = call.fields.objects("models", read_model_output)?;
+    if models.is_empty() {
+        return Err(ApiError::invalid("Missing value for required parameter 'models'."));
+    }
     call.store.log_outputs(call.fields.run_id()?, &models)?;
     done()
 }

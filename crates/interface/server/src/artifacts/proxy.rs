@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fulmen_storage::StorageError;
 use hyper::{
     Method,
     header::{HOST, HeaderMap},
@@ -49,7 +50,12 @@ pub(crate) async fn proxied(
         }
         ("artifacts", &Method::DELETE) => {
             let name = name::file(decode(rest)?.trim_end_matches('/'))?;
-            app.pool.call(move || Ok(place.delete(&name)?)).await?;
+            let delete = move || match place.delete(&name) {
+                // What is gone already is as it should be, as in MLflow.
+                Ok(()) | Err(StorageError::Missing { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+            app.pool.call(delete).await?;
             Ok(json(b"{}".to_vec()))
         }
         ("presigned", &Method::GET) => {
@@ -142,7 +148,11 @@ pub(crate) async fn upload_artifact(
     };
     let name = app.pool.call(find).await?;
     let place = app.artifacts.place()?;
-    if hyper::body::Body::size_hint(body).lower() > PAGE_UPLOAD {
+    let size = hyper::body::Body::size_hint(body);
+    if size.exact() == Some(0) {
+        return Err(ApiError::invalid("Request must specify data."));
+    }
+    if size.lower() > PAGE_UPLOAD {
         return Err(upload::too_large(Some(PAGE_UPLOAD)));
     }
     upload::receive(&app.pool, body, Some(PAGE_UPLOAD), move |content| Ok(place.write(&name, content)?))

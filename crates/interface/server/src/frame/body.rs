@@ -23,7 +23,7 @@ pub(crate) async fn next_chunk(body: &mut RequestBody) -> Result<Option<Bytes>, 
             Err(_) => return Err(ApiError::new(Code::TOO_SLOW, "the request's body stopped coming")),
             Ok(None) => return Ok(None),
             Ok(Some(Err(error))) => {
-                return Err(ApiError::new(Code::MALFORMED, format!("the request's body broke off: {error}")));
+                return Err(ApiError::invalid(format!("the request's body broke off: {error}")));
             }
             Ok(Some(Ok(frame))) => {
                 // What is no data is a trailer, which nobody asked for.

@@ -13,7 +13,6 @@ pub(crate) struct Code(pub(crate) StatusCode, pub(crate) &'static str);
 
 impl Code {
     pub(crate) const INVALID: Self = Self(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE");
-    pub(crate) const MALFORMED: Self = Self(StatusCode::BAD_REQUEST, "MALFORMED_REQUEST");
     pub(crate) const EXISTS: Self = Self(StatusCode::BAD_REQUEST, "RESOURCE_ALREADY_EXISTS");
     pub(crate) const FORBIDDEN: Self = Self(StatusCode::FORBIDDEN, "PERMISSION_DENIED");
     pub(crate) const MISSING: Self = Self(StatusCode::NOT_FOUND, "RESOURCE_DOES_NOT_EXIST");

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::parse_query;
-use crate::frame::{ApiError, Code};
+use crate::frame::ApiError;
 
 /// A request's message.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ impl Message {
             return Ok(Self { map: parse_query(query.unwrap_or_default())?, from_query: true });
         }
         let fault =
-            |error| ApiError::new(Code::MALFORMED, format!("the request's body is not JSON: {error}"));
+            |error| ApiError::invalid(format!("the request's body is not JSON: {error}"));
         let mut value: Value = serde_json::from_slice(body).map_err(fault)?;
         // Older clients encode twice.
         if let Value::String(text) = &value {
@@ -29,7 +29,7 @@ impl Message {
         match value {
             Value::Object(map) => Ok(Self { map, from_query: false }),
             Value::Null => Ok(Self::default()),
-            _ => Err(ApiError::new(Code::MALFORMED, "the request's body is not a JSON object")),
+            _ => Err(ApiError::invalid("the request's body is not a JSON object")),
         }
     }
 
