@@ -47,9 +47,10 @@ lint: setup ## Formatting, clippy, dependencies; warnings are errors
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	tools/deny
 
-bench: build .venv-bench/ready .venv-hydra/ready ## Measure against PyTorch Lightning (writes bench/RESULTS.md) and Hydra
+bench: build .venv-bench/ready .venv-hydra/ready .venv-tracking/ready ## Measure against PyTorch Lightning (writes bench/RESULTS.md), Hydra and MLflow (bench/TRACKING.md)
 	$(PYTHON) bench/run.py $(ARGS) --fulmen $(BINARIES)/fulmen
 	.venv-hydra/bin/python bench/configuration.py --fulmen $(BINARIES)/fulmen
+	.venv-tracking/bin/python bench/tracking.py --fulmen $(BINARIES)/fulmen
 
 conformance: build .venv-hydra/ready ## Hold the composer against the real Hydra on random trees and overrides
 	.venv-hydra/bin/python crates/configuration/conformance/against_hydra.py "$(BINARIES)/fulmen config batch" $(ARGS)
@@ -67,6 +68,11 @@ conformance: build .venv-hydra/ready ## Hold the composer against the real Hydra
 .venv-bench/ready: bench/lightning/requirements.txt
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --disable-pip-version-check -r $<
+	@touch $@
+
+.venv-tracking/ready: bench/tracking-requirements.txt
+	$(PYTHON) -m venv .venv-tracking
+	.venv-tracking/bin/python -m pip install --disable-pip-version-check --quiet -r $<
 	@touch $@
 
 doctor: ## Say what this machine has and lacks

@@ -26,6 +26,13 @@ pub trait Callback: Debug + Send {
         let _ = (progress, events);
     }
 
+    /// Batches that make a step in `epoch`, where this callback decides it; it answers for every epoch or for none, so that
+    /// schedules know the run's steps beforehand.
+    fn accumulate_grad_batches(&self, epoch: u64) -> Option<u64> {
+        let _ = epoch;
+        None
+    }
+
     /// Whether it saves a checkpoint at [`Self::on_exception`]. A batch that fails is then undone first, so that the
     /// checkpoint holds the run as it stood before that batch.
     fn saves_on_exception(&self) -> bool {
@@ -179,11 +186,6 @@ impl HookContext<'_> {
     pub fn remove_checkpoint(&mut self, name: impl Into<String>) {
         self.requests.remove_checkpoints.push(name.into());
     }
-
-    /// Makes so many batches one step from the next window on.
-    pub const fn set_accumulate_grad_batches(&mut self, batches: u64) {
-        self.requests.accumulate_grad_batches = Some(batches);
-    }
 }
 
 /// What callbacks asked for at a hook.
@@ -194,7 +196,6 @@ pub(crate) struct Requests {
     pub(crate) log: Values,
     pub(crate) skip_epoch: bool,
     pub(crate) skip_step: bool,
-    pub(crate) accumulate_grad_batches: Option<u64>,
     pub(crate) tuning: Vec<Tuning>,
     pub(crate) model_summary: Option<i64>,
     pub(crate) update_batch_norm: bool,

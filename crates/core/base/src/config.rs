@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fulmen_contracts::settings::{CacheConfig, EncryptionConfig};
 use fulmen_registry::Component;
 use fulmen_torch::tch::Tensor;
 use fulmen_utils::nearest;
@@ -55,6 +56,12 @@ pub struct RunConfig {
     /// Where runs are recorded.
     #[serde(default)]
     pub mlflow: MlflowConfig,
+    /// What is encrypted at rest.
+    #[serde(default)]
+    pub encryption: EncryptionConfig,
+    /// The cache of prepared data.
+    #[serde(default)]
+    pub cache: CacheConfig,
 }
 
 /// One of several optimizers.
@@ -103,6 +110,17 @@ pub struct MlflowConfig {
     pub run_name: Option<String>,
     /// Tags of the run.
     pub tags: BTreeMap<String, String>,
+    /// Whether CPU, memory, disk, network and GPU are recorded under `system/`; left out: `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`
+    /// says it.
+    pub log_system_metrics: Option<bool>,
+    /// Seconds between two samples; left out: `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`, else 10.
+    #[schemars(range(min = 0.1))]
+    pub system_metrics_sampling_interval: Option<f64>,
+    /// Samples that make one point; left out: `MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING`, else 1.
+    #[schemars(range(min = 1))]
+    pub system_metrics_samples_before_logging: Option<u32>,
+    /// Names this machine in `system/<node>/…`; left out: `MLFLOW_SYSTEM_METRICS_NODE_ID`, else no name.
+    pub system_metrics_node_id: Option<String>,
 }
 
 impl RunConfig {

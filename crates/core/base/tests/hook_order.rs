@@ -5,10 +5,14 @@
 
 mod common;
 
-use common::{Journal, RecordingCallback, RecordingData, RecordingModel, trainer};
+use std::sync::{Arc, Mutex};
+
+use common::{Journal, RecordingCallback, RecordingData, RecordingModel, trainer, trainer_telling};
 use fulmen_base::checkpoint::Checkpoint;
+use fulmen_base::events::EventSink;
 use fulmen_base::trainer::{Optimizers, Parts, TrainerConfig};
-use fulmen_base::{Model, SchedulerContext};
+use fulmen_base::{Callback, HookContext, Model, Result, SchedulerContext};
+use fulmen_contracts::Event;
 use serde_json::json;
 
 fn config(settings: serde_json::Value) -> TrainerConfig {
@@ -165,6 +169,34 @@ fn validate_test_and_predict() {
     trainer.predict(&mut model, &mut data, numbers, &[], |_| {}).unwrap();
     let predict = validation(1).replace("validation", "predict");
     assert_order(&journal.taken(), &format!("C/setup {predict} C/teardown teardown_data"));
+}
+
+/// Logs what it sees at the end of a pass that stands alone.
+#[derive(Debug)]
+struct LogsAtTheEnd;
+
+impl Callback for LogsAtTheEnd {
+    fn on_validation_end(&mut self, context: &mut HookContext<'_>) -> Result<()> {
+        context.log([("val/of_a_callback".to_owned(), 3.0)].into());
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_callback_logs_in_a_validation_of_its_own_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::default();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let kept = told.clone();
+    let events = EventSink::new(move |event| {
+        if let Event::Metrics { values, .. } = event {
+            kept.lock().unwrap().push(values);
+        }
+    });
+    let mut trainer = trainer_telling(config(json!({})), folder.path(), events);
+    trainer.callbacks.push(("logs".to_owned(), Box::new(LogsAtTheEnd)));
+    trainer.validate(&mut RecordingModel::new(&journal, false), &mut RecordingData::new(&journal)).unwrap();
+    assert_eq!(*told.lock().unwrap(), [[("val/of_a_callback".to_owned(), 3.0)].into()]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod event;
 pub mod exit;
 pub mod run;
 pub mod schema;
+pub mod settings;
 pub mod validate;
 
 pub use catalog::{Catalog, ComponentInfo};

@@ -12,7 +12,12 @@ pub(crate) use registry::{
     ExperimentsArguments, ExperimentsCommand, ModelsArguments, ModelsCommand, PlaceArguments, SearchArguments,
 };
 
+pub(crate) use storage::{
+    ArtifactsArguments, ArtifactsCommand, CacheArguments, CacheCommand, KeysArguments, KeysCommand,
+};
+
 mod registry;
+mod storage;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -61,6 +66,14 @@ pub(crate) enum Command {
         #[arg(value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
+    /// Serve runs, metrics, models and artifacts to MLflow's clients
+    Server(ServerArguments),
+    /// Files of runs: list, get, put, verify, delete
+    Artifacts(ArtifactsArguments),
+    /// The cache of prepared data: list, info, verify, prune, clear, path
+    Cache(CacheArguments),
+    /// Keys of encryption at rest: generate, rotate, status, verify
+    Keys(KeysArguments),
     /// What a config can name: list, show
     Components(ComponentsArguments),
     /// The composed configuration: show, batch
@@ -226,6 +239,48 @@ Examples:
         #[command(flatten)]
         store: StoreArguments,
     },
+}
+
+/// Flags and environment variables are those of `mlflow server`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fulmen server
+  fulmen server --port 8080 --backend-store-uri sqlite:////data/fulmen.db --artifacts-destination /data/artifacts
+  fulmen server --host 0.0.0.0 --allowed-hosts 'mlflow.example.org,*.lab.example.org:*'")]
+pub(crate) struct ServerArguments {
+    /// Address to listen on
+    #[arg(long, env = "MLFLOW_HOST", default_value = "127.0.0.1", value_name = "HOST")]
+    pub(crate) host: String,
+    /// Port to listen on; 0 for a free one
+    #[arg(long, short, env = "MLFLOW_PORT", default_value_t = 5000)]
+    pub(crate) port: u16,
+    /// The store to serve; the configuration's mlflow.tracking_uri where it is not given
+    #[arg(long, env = "MLFLOW_BACKEND_STORE_URI", value_name = "URI")]
+    pub(crate) backend_store_uri: Option<String>,
+    /// Where the server keeps the artifacts that it serves; the store's own artifact folder where it is not given
+    #[arg(long, env = "MLFLOW_ARTIFACTS_DESTINATION", value_name = "URI")]
+    pub(crate) artifacts_destination: Option<String>,
+    /// Where experiments without a location of their own keep their artifacts; mlflow-artifacts:/, which is this server
+    #[arg(long, env = "MLFLOW_DEFAULT_ARTIFACT_ROOT", value_name = "URI")]
+    pub(crate) default_artifact_root: Option<String>,
+    /// Hand artifacts out and take them in (this is the default)
+    #[arg(long, overrides_with = "no_serve_artifacts")]
+    pub(crate) serve_artifacts: bool,
+    /// Leave artifacts to the clients, which reach their place themselves
+    #[arg(long, overrides_with = "serve_artifacts")]
+    pub(crate) no_serve_artifacts: bool,
+    /// Names of this server in `Host` headers, `*` for any part; localhost and private addresses where none is given
+    #[arg(long, env = "MLFLOW_SERVER_ALLOWED_HOSTS", value_delimiter = ',', value_name = "HOST")]
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Sites besides localhost whose pages may use this server
+    #[arg(long, env = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", value_delimiter = ',', value_name = "ORIGIN")]
+    pub(crate) cors_allowed_origins: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+    /// Overrides that say which store, such as mlflow.tracking_uri=…
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
 }
 
 #[derive(Debug, Args)]

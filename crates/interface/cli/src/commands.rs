@@ -1,13 +1,18 @@
 //! One file a command.
 
+pub(crate) mod artifacts;
+pub(crate) mod cache;
 pub(crate) mod completions;
 pub(crate) mod components;
 pub(crate) mod config;
 pub(crate) mod doctor;
+pub(crate) mod encryption;
 pub(crate) mod evaluate;
 pub(crate) mod experiments;
+pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod runs;
+pub(crate) mod server;
 pub(crate) mod sync;
 pub(crate) mod train;
 
@@ -22,21 +27,27 @@ use signal_hook::iterator::Signals;
 
 use crate::error::CliError;
 
-/// The store that a configuration names, and its URI.
+/// Names the store in a configuration.
+const TRACKING_URI: &str = "mlflow.tracking_uri";
+
+/// The store that a configuration names.
 ///
 /// # Errors
 /// When the URI names no store, or the store cannot be opened: the message is placed where the URI was written.
 pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
-    let key = "mlflow.tracking_uri";
-    let uri = match config.value(key)? {
+    fulmen_tracking::open(&tracking_uri(config)?).map_err(|error| {
+        let problem = fulmen_runner::ConfigProblem::placed(config, TRACKING_URI, error.to_string());
+        fulmen_runner::Problems(vec![problem]).into()
+    })
+}
+
+/// The URI of the store that a configuration names.
+pub(crate) fn tracking_uri(config: &Config) -> Result<String, CliError> {
+    Ok(match config.value(TRACKING_URI)? {
         Some(node) if !node.is_null() => {
             fulmen_configuration::to_json(&node).as_str().map(str::to_owned).unwrap_or_default()
         }
         _ => "sqlite:///runs/fulmen.db".to_owned(),
-    };
-    fulmen_tracking::open(&uri).map_err(|error| {
-        let problem = fulmen_runner::ConfigProblem::placed(config, key, error.to_string());
-        fulmen_runner::Problems(vec![problem]).into()
     })
 }
 

@@ -1,8 +1,11 @@
 //! Why a command could not be carried out.
 
 use fulmen_configuration::ConfigError;
+use fulmen_encryption::EncryptionError;
 use fulmen_manager::ManagerError;
 use fulmen_runner::{Problems, RunnerError};
+use fulmen_server::ServerError;
+use fulmen_storage::StorageError;
 use fulmen_tracking::TrackingError;
 use fulmen_utils::atomic::WriteError;
 
@@ -24,6 +27,15 @@ pub(crate) enum CliError {
     /// The store refused.
     #[error(transparent)]
     Tracking(#[from] TrackingError),
+    /// The server could not be started.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// Artifacts or the cache could not be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A key is missing, or what it opens is damaged.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     /// Output could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

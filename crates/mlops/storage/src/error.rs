@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fulmen_encryption::EncryptionError;
+
 /// Why an artifact could not be written, read, listed or removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -71,6 +73,65 @@ pub enum StorageError {
         /// Line number, from 1.
         line: usize,
     },
+    /// What is said of the store's place names none.
+    #[error("{uri}: {reason}")]
+    Uri {
+        /// The URI as it was given.
+        uri: String,
+        /// What is wrong with it, and what is expected.
+        reason: String,
+    },
+    /// The object store does not answer, or answers that it cannot now: the same request may succeed later.
+    #[error(
+        "{uri}: cannot {action}: the object store cannot be reached, or is overloaded; check the network and the endpoint, and try again"
+    )]
+    Unavailable {
+        /// The object or prefix in question.
+        uri: String,
+        /// What was being done.
+        action: &'static str,
+        /// The store's own words.
+        source: Box<object_store::Error>,
+    },
+    /// The object store refuses these credentials.
+    #[error(
+        "{uri}: cannot {action}: access is denied; check {variables}, and what they may do in this bucket"
+    )]
+    Denied {
+        /// The object or prefix in question.
+        uri: String,
+        /// What was being done.
+        action: &'static str,
+        /// The environment variables that hold the credentials.
+        variables: &'static str,
+        /// The store's own words.
+        source: Box<object_store::Error>,
+    },
+    /// There is no such bucket, or container.
+    #[error("{uri}: there is no such bucket or container; create it, or correct the URI")]
+    NoBucket {
+        /// The object or prefix in question.
+        uri: String,
+    },
+    /// The object store refuses the request, and will again.
+    #[error("{uri}: cannot {action}")]
+    Remote {
+        /// The object or prefix in question.
+        uri: String,
+        /// What was being done.
+        action: &'static str,
+        /// The store's own words.
+        source: Box<object_store::Error>,
+    },
+    /// A file changed while it was copied.
+    #[error("{}: changed while it was being copied; stop who writes to it, and put it again", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key, or an encrypted file, cannot be used.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     /// Any other failure of the file system.
     #[error("{}: cannot {action}", path.display())]
     Io {
@@ -84,6 +145,34 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether the same request may succeed later, without anything being changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                ErrorKind::Interrupted
+                    | ErrorKind::TimedOut
+                    | ErrorKind::WouldBlock
+                    | ErrorKind::ResourceBusy
+            ),
+            _ => false,
+        }
+    }
+
+    /// What an `io::Error` of a stream of this crate is about; any other is one of reading `path`.
+    pub(crate) fn from_stream(path: &Path, action: &'static str, error: io::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(error) => return error,
+            Err(error) => error,
+        };
+        match error.downcast::<EncryptionError>() {
+            Ok(error) => error.into(),
+            Err(error) => Self::on_read(path, action, error),
+        }
+    }
+
     /// Sorts a system error on a write to `path` into its variant.
     pub(crate) fn on_write(path: &Path, action: &'static str, source: io::Error) -> Self {
         let path = path.to_path_buf();

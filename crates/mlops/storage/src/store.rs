@@ -1,93 +1,140 @@
-//! The artifact store over a local folder.
+//! The store of artifacts: one interface over a folder and over objects, encrypted or not.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufReader, Read, Write as _},
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    sync::Arc,
 };
+
+use fulmen_encryption::Keyring;
 
 use crate::{
-    ArtifactName, StorageError,
-    manifest::{self, LockedManifest},
-    name::UNFINISHED_PREFIX,
+    Artifact, ArtifactReader, ArtifactWriter, Listing, LocalStore, StorageError, local,
+    location::Location,
+    remote::{RemoteStore, environment},
+    stream::{Stored, StoredReader},
 };
 
-/// Bytes per read while a file is copied and digested.
-const COPY_BUFFER: usize = 1 << 20;
-
-/// A file of the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Artifact {
-    /// Its name, relative to the store's folder.
-    pub name: ArtifactName,
-    /// Size in bytes.
-    pub size: u64,
-    /// BLAKE3 digest recorded when the file was written, in hexadecimal; `None` for a file that something else put there.
-    pub digest: Option<String>,
-}
-
-/// A folder of the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArtifactFolder {
-    /// Its name, relative to the store's folder.
-    pub name: ArtifactName,
-}
-
-/// One level of a store, each list sorted by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// The folders.
-    pub folders: Vec<ArtifactFolder>,
-    /// The files.
-    pub files: Vec<Artifact>,
-}
-
-/// The artifact folder of a run: `<root>/<experiment_id>/<run_id>/artifacts`, as MLflow lays it out.
-///
-/// # Errors
-/// [`StorageError::Name`] where an id is not one plain folder name.
-pub fn run_artifact_folder(root: &Path, experiment_id: &str, run_id: &str) -> Result<PathBuf, StorageError> {
-    for id in [experiment_id, run_id] {
-        ArtifactName::new(id)?;
-        if id.contains('/') {
-            return Err(StorageError::Name { name: id.to_owned(), reason: "an id is one folder name" });
-        }
-    }
-    Ok(root.join(experiment_id).join(run_id).join("artifacts"))
-}
-
-/// Files under one folder, usually the artifacts of one run. Cheap to make; the folder is created by the first write.
-///
-/// Symbolic links that lead out of the folder are refused. The check looks at the folder as it is at that moment: it
-/// guards against bad names, not against another program of the same user that swaps folders meanwhile.
+/// Files below one place, usually the artifacts of one run. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ArtifactStore {
-    root: PathBuf,
+    backend: Backend,
+    /// Where it is set, everything is encrypted on the way in, and has to be on the way out.
+    encryption: Option<Encryption>,
+}
+
+#[derive(Debug, Clone)]
+struct Encryption {
+    keyring: Arc<Keyring>,
+    /// What the files belong to; part of the name that each is bound to.
+    scope: String,
+}
+
+impl Encryption {
+    fn bound(&self, name: &str) -> String {
+        format!("{}/{name}", self.scope)
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Backend {
+    Local(LocalStore),
+    Remote(RemoteStore),
 }
 
 impl ArtifactStore {
-    /// A store over the folder `root`.
-    #[must_use]
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
-    }
-
-    /// The folder.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Writes `bytes` under `name`, in place of what was there: complete on the disk, or not at all.
+    /// The store that a URI or path names: `/path`, `file:///path`, `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`,
+    /// `abfss://container@account.dfs.core.windows.net/prefix`, `wasbs://…`. Credentials and endpoints come from the usual environment
+    /// variables. Nothing is asked or created yet.
     ///
     /// # Errors
-    /// A bad name, a link out of the folder, a full disk, a folder that cannot be written to.
+    /// [`StorageError::Uri`] where it names none, or the environment's settings do not fit.
+    pub fn open(uri: &str) -> Result<Self, StorageError> {
+        Self::open_with(uri, environment())
+    }
+
+    /// As [`open`](Self::open), with these variables in place of the environment's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        uri: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, StorageError> {
+        let backend = match Location::parse(uri)? {
+            Location::Folder(path) => Backend::Local(LocalStore::new(path)),
+            Location::Objects { bucket, prefix } => {
+                let variables = variables.into_iter().collect();
+                Backend::Remote(RemoteStore::connect(uri, &bucket, prefix, &variables)?)
+            }
+        };
+        Ok(Self { backend, encryption: None })
+    }
+
+    /// The store over a folder.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { backend: Backend::Local(LocalStore::new(folder)), encryption: None }
+    }
+
+    /// A store that is gone with its last clone.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self { backend: Backend::Remote(RemoteStore::memory()), encryption: None }
+    }
+
+    /// The same store, with everything in it encrypted under `keyring`. Each file is bound to its name and to `scope`, which says what
+    /// the files belong to: for artifacts the run's id. A file of another scope is refused, as one under another name is.
+    #[must_use]
+    pub fn encrypted(self, keyring: Arc<Keyring>, scope: &str) -> Self {
+        Self { encryption: Some(Encryption { keyring, scope: scope.to_owned() }), ..self }
+    }
+
+    /// The store's folder, where it is one of this machine.
+    #[must_use]
+    pub fn local(&self) -> Option<&LocalStore> {
+        match &self.backend {
+            Backend::Local(store) => Some(store),
+            Backend::Remote(_) => None,
+        }
+    }
+
+    /// Its URI, or path.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        match &self.backend {
+            Backend::Local(store) => store.root().display().to_string(),
+            Backend::Remote(store) => store.uri().to_owned(),
+        }
+    }
+
+    /// Begins to write `name`, in place of what is there.
+    ///
+    /// # Errors
+    /// A bad name, a link out of the folder, a folder that cannot be written to.
+    pub fn create(&self, name: &str) -> Result<ArtifactWriter, StorageError> {
+        let stored = match &self.backend {
+            Backend::Local(store) => Stored::Local(store.create(name)?),
+            Backend::Remote(store) => Stored::Remote(store.create(name)?),
+        };
+        Ok(match &self.encryption {
+            None => ArtifactWriter::plain(stored),
+            Some(one) => {
+                ArtifactWriter::encrypted(stored.path(), one.keyring.encrypt(&one.bound(name), stored)?)
+            }
+        })
+    }
+
+    /// Writes `bytes` under `name`, in place of what was there: all of them, or none.
+    ///
+    /// # Errors
+    /// A bad name, a link out of the folder, a full disk, a store that cannot be written to or reached.
     pub fn put_bytes(&self, name: &str, bytes: &[u8]) -> Result<Artifact, StorageError> {
         self.put_reader(name, bytes)
     }
 
-    /// Copies the file `source` under `name`, in place of what was there: complete on the disk, or not at all.
+    /// Copies the file `source` under `name`, in place of what was there: all of it, or nothing.
     ///
     /// # Errors
     /// As [`put_bytes`](Self::put_bytes), and where `source` cannot be read.
@@ -102,276 +149,141 @@ impl ArtifactStore {
                 expected: "a file",
             });
         }
-        self.put_reader(name, file)
+        match (&self.backend, &self.encryption) {
+            (Backend::Remote(store), None) => store.put_file(name, source),
+            _ => self.put_reader(name, file),
+        }
     }
 
-    /// Writes all that `content` yields under `name`, in place of what was there: complete on the disk, or not at all.
+    /// Writes all that `content` yields under `name`, in place of what was there: all of it, or nothing.
     ///
     /// # Errors
     /// As [`put_bytes`](Self::put_bytes), and where `content` fails.
-    pub fn put_reader(&self, name: &str, mut content: impl Read) -> Result<Artifact, StorageError> {
-        let name = ArtifactName::new(name)?;
-        let path = self.root.join(name.as_str());
-        let folder = path.parent().unwrap_or(&self.root).to_path_buf();
-        // Before anything is created: a link may lead out of the root at any level.
-        self.refuse_escape(&path)?;
-        create_folders(&folder).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                StorageError::Type { path: folder.clone(), found: "a file", expected: "a folder" }
+    pub fn put_reader(&self, name: &str, content: impl Read) -> Result<Artifact, StorageError> {
+        let mut writer = self.create(name)?;
+        writer.copy_from(content)?;
+        writer.finish()
+    }
+
+    /// Opens `name` for reading; what is read is decrypted.
+    ///
+    /// # Errors
+    /// A bad name, a link out of the folder, an absent file, a folder in its place, an encrypted file that no key opens.
+    pub fn reader(&self, name: &str) -> Result<ArtifactReader, StorageError> {
+        let stored = self.stored(name)?;
+        Ok(match &self.encryption {
+            None => ArtifactReader::plain(stored),
+            Some(one) => {
+                let file = self.path_for_messages(name);
+                ArtifactReader::encrypted(one.keyring.decrypt(&one.bound(name), &file, stored)?)
             }
-            _ => StorageError::on_write(&folder, "create the folder", error),
-        })?;
-        if path.is_dir() {
-            return Err(StorageError::Type { path, found: "a folder", expected: "a file" });
-        }
-
-        let mut unfinished = unfinished_file(&folder)?;
-        let written = copy_and_digest(&mut content, unfinished.as_file_mut(), &path)?;
-        let synced = unfinished.as_file().sync_all();
-        synced.map_err(|error| StorageError::on_write(&path, "write the file", error))?;
-
-        let mut manifest = LockedManifest::lock(&self.root)?;
-        // The digest first: where it cannot be written the old file stays, and the put has not happened.
-        let earlier = manifest.record(&name, &written.digest)?;
-        if let Err(error) = unfinished.persist(&path) {
-            manifest.restore(&name, earlier)?;
-            return Err(StorageError::on_write(&path, "rename the finished file", error.error));
-        }
-        sync_folder(&folder)?;
-        Ok(Artifact { name, size: written.size, digest: Some(written.digest) })
+        })
     }
 
-    /// Opens the file `name` for reading.
-    ///
-    /// # Errors
-    /// A bad name, a link out of the folder, an absent file, a folder in its place.
-    pub fn open(&self, name: &str) -> Result<File, StorageError> {
-        let path = self.path_of(name)?;
-        if path.is_dir() {
-            return Err(StorageError::Type { path, found: "a folder", expected: "a file" });
-        }
-        File::open(&path).map_err(|error| StorageError::on_read(&path, "open the file", error))
+    fn stored(&self, name: &str) -> Result<StoredReader, StorageError> {
+        Ok(match &self.backend {
+            Backend::Local(store) => StoredReader::Local(store.open(name)?),
+            Backend::Remote(store) => StoredReader::Remote(store.open(name)?),
+        })
     }
 
-    /// Path of the artifact `name`, whether or not it exists; it is certain to lie inside the folder.
+    /// Copies `name` to the file `target`, in one step, and returns its length.
     ///
     /// # Errors
-    /// A bad name, a link out of the folder.
-    pub fn path_of(&self, name: &str) -> Result<PathBuf, StorageError> {
-        let path = self.root.join(ArtifactName::new(name)?.as_str());
-        self.refuse_escape(&path)?;
-        Ok(path)
+    /// As [`reader`](Self::reader), and where `target` cannot be written.
+    pub fn get_file(&self, name: &str, target: &Path) -> Result<u64, StorageError> {
+        let reader = self.reader(name)?;
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        local::create_folders(folder)
+            .map_err(|error| StorageError::on_write(folder, "create the folder", error))?;
+        let mut file = local::unfinished_file(folder)?;
+        let size = reader.copy_to(self.path_for_messages(name).as_ref(), file.as_file_mut())?;
+        let kept = file.as_file().sync_all().and_then(|()| file.persist(target).map_err(|error| error.error));
+        kept.map_err(|error| StorageError::on_write(target, "write the file", error))?;
+        Ok(size)
+    }
+
+    /// What is stored as `name`, with its digest.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader).
+    pub fn info(&self, name: &str) -> Result<Artifact, StorageError> {
+        match &self.backend {
+            Backend::Local(store) => store.info(name),
+            Backend::Remote(store) => store.info(name),
+        }
     }
 
     /// What lies directly in `folder` (`""` for the top). Links and unfinished files are left out. An absent store is empty.
     ///
     /// # Errors
-    /// A bad name, an absent folder below the top, a file in its place, an unreadable folder.
+    /// A bad name, an absent folder below the top, a file in its place, a store that cannot be read.
     pub fn list(&self, folder: &str) -> Result<Listing, StorageError> {
-        let digests = manifest::read(&self.root)?;
-        self.list_with(folder, &digests)
+        match &self.backend {
+            Backend::Local(store) => store.list(folder),
+            Backend::Remote(store) => store.list(folder),
+        }
     }
 
-    /// All files of the store at any depth, sorted by name.
+    /// All files at any depth, sorted by name.
     ///
     /// # Errors
     /// As [`list`](Self::list).
     pub fn files(&self) -> Result<Vec<Artifact>, StorageError> {
-        let digests = manifest::read(&self.root)?;
-        let mut files = Vec::new();
-        let mut pending = vec![String::new()];
-        while let Some(folder) = pending.pop() {
-            let listing = self.list_with(&folder, &digests)?;
-            files.extend(listing.files);
-            pending.extend(listing.folders.into_iter().map(|folder| folder.name.to_string()));
+        match &self.backend {
+            Backend::Local(store) => store.files(),
+            Backend::Remote(store) => store.files(),
         }
-        files.sort_by(|left, right| left.name.cmp(&right.name));
-        Ok(files)
     }
 
-    fn list_with(
-        &self,
-        folder: &str,
-        digests: &std::collections::BTreeMap<String, String>,
-    ) -> Result<Listing, StorageError> {
-        let path = if folder.is_empty() { self.root.clone() } else { self.path_of(folder)? };
-        let mut listing = Listing::default();
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) if folder.is_empty() && error.kind() == io::ErrorKind::NotFound => return Ok(listing),
-            Err(_) if path.is_file() => {
-                return Err(StorageError::Type { path, found: "a file", expected: "a folder" });
-            }
-            Err(error) => return Err(StorageError::on_read(&path, "list the folder", error)),
-        };
-        for entry in entries {
-            let failed = |error| StorageError::on_read(&path, "list the folder", error);
-            let entry = entry.map_err(failed)?;
-            let file_name = entry.file_name();
-            let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-            // A name that this store would not accept cannot be asked for later either.
-            let name = file_name.to_str().and_then(|part| ArtifactName::new(&format!("{prefix}{part}")).ok());
-            let Some(name) = name else { continue };
-            let file_type = entry.file_type().map_err(failed)?;
-            if file_type.is_dir() {
-                listing.folders.push(ArtifactFolder { name });
-            } else if file_type.is_file() {
-                // The file may have been removed since the folder was read.
-                let Ok(metadata) = entry.metadata() else { continue };
-                let digest = digests.get(name.as_str()).cloned();
-                listing.files.push(Artifact { name, size: metadata.len(), digest });
-            }
-        }
-        listing.folders.sort_by(|left, right| left.name.cmp(&right.name));
-        listing.files.sort_by(|left, right| left.name.cmp(&right.name));
-        Ok(listing)
-    }
-
-    /// Reads the file `name` and compares its digest with the recorded one, which it returns; `None` where none was recorded.
+    /// Reads all of `name`, holds it against its recorded digest, and decrypts it where the store is encrypted. Returns the digest;
+    /// `None` where none was recorded.
     ///
     /// # Errors
-    /// [`StorageError::Digest`] where they differ; else as [`open`](Self::open).
+    /// [`StorageError::Digest`] where the digests differ, [`StorageError::Encryption`] where the file is not authentic; else as
+    /// [`reader`](Self::reader).
     pub fn verify(&self, name: &str) -> Result<Option<String>, StorageError> {
-        let path = self.path_of(name)?;
-        let Some(expected) = manifest::read(&self.root)?.remove(name) else {
-            return self.open(name).map(|_| None);
-        };
+        let expected = self.info(name)?.digest;
+        let path = PathBuf::from(self.path_for_messages(name));
         let mut hasher = blake3::Hasher::new();
-        let mut file = BufReader::with_capacity(COPY_BUFFER, self.open(name)?);
-        io::copy(&mut file, &mut hasher)
-            .map_err(|error| StorageError::on_read(&path, "read the file", error))?;
+        ArtifactReader::plain(self.stored(name)?).copy_to(&path, &mut hasher)?;
         let found = hasher.finalize().to_hex().to_string();
-        if found == expected { Ok(Some(found)) } else { Err(StorageError::Digest { path, expected, found }) }
+        if let Some(expected) = expected.as_ref().filter(|expected| **expected != found) {
+            return Err(StorageError::Digest { path, expected: expected.clone(), found });
+        }
+        if self.encryption.is_some() {
+            self.reader(name)?.copy_to(&path, std::io::sink())?;
+        }
+        Ok(expected)
     }
 
-    /// Removes the file or the whole folder `name`.
+    /// Removes the file `name`, or all that is in the folder `name`.
     ///
     /// # Errors
-    /// A bad name, a link out of the folder, nothing there, a folder that cannot be written to.
+    /// A bad name, a link out of the folder, nothing there, a store that cannot be written to.
     pub fn delete(&self, name: &str) -> Result<(), StorageError> {
-        let path = self.path_of(name)?;
-        let metadata = fs::symlink_metadata(&path)
-            .map_err(|error| StorageError::on_read(&path, "look at the file", error))?;
-        let mut manifest = LockedManifest::lock(&self.root)?;
-        let removed = if metadata.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.map_err(|error| StorageError::on_write(&path, "remove the file", error))?;
-        let below = format!("{name}/");
-        manifest.retain(|file| file != name && !file.starts_with(&below))
+        match &self.backend {
+            Backend::Local(store) => store.delete(name),
+            Backend::Remote(store) => store.delete(name),
+        }
     }
 
-    /// Removes the folder, all files in it and their manifest. An absent folder is fine.
+    /// Removes everything. An absent store is fine.
     ///
     /// # Errors
-    /// A folder that cannot be written to.
+    /// A store that cannot be written to.
     pub fn delete_all(&self) -> Result<(), StorageError> {
-        match fs::remove_dir_all(&self.root) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(StorageError::on_write(&self.root, "remove the folder", error));
-            }
-            _ => {}
+        match &self.backend {
+            Backend::Local(store) => store.delete_all(),
+            Backend::Remote(store) => store.delete_all(),
         }
-        manifest::remove(&self.root)
     }
 
-    /// Removes what killed writers left unfinished more than `age` ago, and returns the number of files removed.
-    ///
-    /// # Errors
-    /// A folder that cannot be listed or written to.
-    pub fn remove_unfinished(&self, age: Duration) -> Result<usize, StorageError> {
-        let mut removed = 0;
-        let mut pending = vec![self.root.clone()];
-        while let Some(folder) = pending.pop() {
-            let entries = match fs::read_dir(&folder) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(StorageError::on_read(&folder, "list the folder", error)),
-            };
-            for entry in entries.flatten() {
-                let path = entry.path();
-                let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-                let is_unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX);
-                let modified = metadata.modified().unwrap_or_else(|_| SystemTime::now());
-                if metadata.is_dir() {
-                    pending.push(path);
-                } else if is_unfinished && modified.elapsed().unwrap_or_default() >= age {
-                    fs::remove_file(&path).map_err(|error| {
-                        StorageError::on_write(&path, "remove the unfinished file", error)
-                    })?;
-                    removed += 1;
-                }
-            }
+    fn path_for_messages(&self, name: &str) -> String {
+        match &self.backend {
+            Backend::Local(store) => store.root().join(name).display().to_string(),
+            Backend::Remote(store) => store.uri_of(name),
         }
-        Ok(removed)
     }
-
-    /// Follows the links in the part of `path` that exists and checks that it ends inside the root.
-    fn refuse_escape(&self, path: &Path) -> Result<(), StorageError> {
-        let Ok(root) = self.root.canonicalize() else { return Ok(()) };
-        for ancestor in path.ancestors().take_while(|ancestor| ancestor.starts_with(&self.root)) {
-            match ancestor.canonicalize() {
-                Ok(real) if real.starts_with(&root) => return Ok(()),
-                Ok(_) => break,
-                // A dangling link cannot be followed, but a write would follow it.
-                Err(_) if ancestor.is_symlink() => break,
-                Err(_) => {}
-            }
-        }
-        Err(StorageError::Escape { path: path.to_path_buf(), root: self.root.clone() })
-    }
-}
-
-/// Creates a folder and those above it, durably: each new folder's entry reaches the disk too.
-fn create_folders(folder: &Path) -> io::Result<()> {
-    let absent: Vec<&Path> = folder.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
-    fs::create_dir_all(folder)?;
-    #[cfg(unix)]
-    for parent in absent.into_iter().filter_map(Path::parent).filter(|parent| !parent.as_os_str().is_empty())
-    {
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
-}
-
-/// A new file beside the final one, with the permissions an ordinary file gets; removed unless renamed.
-fn unfinished_file(folder: &Path) -> Result<tempfile::NamedTempFile, StorageError> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(UNFINISHED_PREFIX);
-    #[cfg(unix)]
-    builder.permissions(<std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
-    builder
-        .tempfile_in(folder)
-        .map_err(|error| StorageError::on_write(folder, "create a file in the folder", error))
-}
-
-struct Written {
-    size: u64,
-    digest: String,
-}
-
-fn copy_and_digest(content: &mut impl Read, file: &mut File, path: &Path) -> Result<Written, StorageError> {
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; COPY_BUFFER];
-    let mut size = 0;
-    loop {
-        let count = match content.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(StorageError::on_read(path, "read the content", error)),
-        };
-        hasher.update(&buffer[..count]);
-        file.write_all(&buffer[..count])
-            .map_err(|error| StorageError::on_write(path, "write the file", error))?;
-        size += count as u64;
-    }
-    Ok(Written { size, digest: hasher.finalize().to_hex().to_string() })
-}
-
-/// Makes a rename durable: the folder's own entry has to reach the disk as well.
-fn sync_folder(folder: &Path) -> Result<(), StorageError> {
-    #[cfg(unix)]
-    File::open(folder)
-        .and_then(|handle| handle.sync_all())
-        .map_err(|error| StorageError::on_write(folder, "write the folder to disk", error))?;
-    Ok(())
 }

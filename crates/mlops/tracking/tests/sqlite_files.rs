@@ -163,7 +163,7 @@ fn collection_removes_deleted_runs_with_their_artifacts_and_nothing_else() {
     let (kept_artifacts, deleted_artifacts) = (artifacts(&kept), artifacts(&deleted));
     kept_artifacts.put_bytes("model/a", b"1").unwrap();
     deleted_artifacts.put_bytes("model/a", b"1").unwrap();
-    fs::write(deleted_artifacts.root().with_file_name("worker.log"), "log").unwrap();
+    fs::write(deleted_artifacts.local().unwrap().root().with_file_name("worker.log"), "log").unwrap();
     let remote = NewExperiment {
         name: "remote".into(),
         artifact_location: Some("s3://bucket/x".into()),
@@ -181,7 +181,7 @@ fn collection_removes_deleted_runs_with_their_artifacts_and_nothing_else() {
         (2, &vec![experiment_id], 1)
     );
     assert_eq!(store.run(&deleted).unwrap_err().kind(), ErrorKind::NotFound);
-    assert!(!deleted_artifacts.root().parent().unwrap().exists());
+    assert!(!deleted_artifacts.local().unwrap().root().parent().unwrap().exists());
     assert_eq!(kept_artifacts.files().unwrap().len(), 1);
     assert!(store.run(&kept).is_ok());
 }

@@ -37,6 +37,16 @@ pub enum ManagerError {
     /// The tracking store refused.
     #[error(transparent)]
     Tracking(#[from] TrackingError),
+    /// An environment variable has a value that means nothing.
+    #[error("the environment variable {name} is '{value}': {expected} is expected")]
+    Environment {
+        /// The variable.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// No run, or more than one, goes by this id or name.
     #[error("{0}")]
     NoRun(String),

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::follow::{Ended, Interrupts, follow};
 use crate::once::Known;
+use crate::system_metrics::SystemMetrics;
 use crate::{ManagerError, RunFolder, Worker, flatten, record, resume};
 
 /// Starts runs and records them.
@@ -86,8 +87,10 @@ impl Manager {
                 return Err(error);
             }
         };
-        let child = match self.worker.start(&spec, &folder.log()) {
-            Ok(child) => child,
+        let started = SystemMetrics::start(&launch.config, &run, |name| env::var(name).ok())
+            .and_then(|metrics| Ok((metrics, self.worker.start(&spec, &folder.log())?)));
+        let (system_metrics, child) = match started {
+            Ok(started) => started,
             Err(error) => {
                 drop(recorder);
                 self.forget(launch, &run, &folder);
@@ -97,7 +100,8 @@ impl Manager {
         let mut unrecorded = None;
         let ended = follow(&self.worker, child, &folder, interrupts, |event| {
             // Recorded first: what was shown is never lost.
-            if let Err(error) = record::record(&recorder, &mut known, event) {
+            let system = system_metrics.as_ref().map_or(Ok(()), |metrics| metrics.record(&recorder));
+            if let Err(error) = record::record(&recorder, &mut known, event).and(system) {
                 unrecorded.get_or_insert(error);
             }
             take(event, &run);
@@ -106,6 +110,9 @@ impl Manager {
             drop(recorder);
             self.forget(launch, &run, &folder);
             return Ok(Report { run: None, folder: None, ended, delivery: None });
+        }
+        if let Some(Err(error)) = system_metrics.map(|metrics| metrics.finish(&recorder)) {
+            unrecorded.get_or_insert(error);
         }
         let delivery = recorder.finish(record::status(&ended))?;
         if let Some(error) = unrecorded {

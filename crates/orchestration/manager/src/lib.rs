@@ -13,6 +13,7 @@ mod launch;
 mod once;
 mod record;
 mod resume;
+mod system_metrics;
 mod worker;
 
 pub use error::ManagerError;

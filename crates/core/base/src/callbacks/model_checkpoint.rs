@@ -186,7 +186,8 @@ impl ModelCheckpoint {
 
     /// Whether nothing is to be saved at this point of the run.
     fn passes(&self, context: &HookContext<'_>) -> bool {
-        context.config.fast_dev_run.batches().is_some()
+        !context.config.enable_checkpointing
+            || context.config.fast_dev_run.batches().is_some()
             || context.stage == Stage::SanityCheck
             || context.state.total_batches == 0
             || self.kept.saved_at_step == context.state.global_step
@@ -203,6 +204,11 @@ impl ModelCheckpoint {
         (1..).map(|version| format!("{name}-v{version}")).find(|name| !taken(name)).unwrap_or(name)
     }
 
+    /// Whether `monitor` is of a validation, and there has been none.
+    fn waits_for_validation(monitor: &str, context: &HookContext<'_>) -> bool {
+        monitor.starts_with("val/") && !context.state.ever_validated && !context.metrics.contains_key(monitor)
+    }
+
     /// Saves what is to be kept now. `measured` says that there has been a validation by now, so that a metric that is
     /// not there is a mistake rather than a matter of time.
     fn look(&mut self, context: &mut HookContext<'_>, measured: bool) -> Result<()> {
@@ -212,7 +218,12 @@ impl ModelCheckpoint {
         let mut place = None;
         let mut reason = "last".to_owned();
         match monitor {
-            Some(monitor) if !measured && !context.metrics.contains_key(monitor) => self.deferred = true,
+            Some(monitor)
+                if Self::waits_for_validation(monitor, context)
+                    || !measured && !context.metrics.contains_key(monitor) =>
+            {
+                self.deferred = true;
+            }
             Some(monitor) if most > 0 => {
                 let value = watched(monitor, context.metrics, "model_checkpoint")?;
                 let score = |value: Option<f64>| value.unwrap_or(mode.worst());
@@ -353,6 +364,17 @@ impl Callback for ModelCheckpoint {
     fn on_train_end(&mut self, context: &mut HookContext<'_>) -> Result<()> {
         if self.config.save_last == SaveLast::Yes && self.kept.last.is_none() && !self.passes(context) {
             self.save_last(context, "last");
+        }
+        if let Some(monitor) = &self.config.monitor
+            && Self::waits_for_validation(monitor, context)
+            && context.config.enable_checkpointing
+        {
+            context.events.log(
+                Level::Warning,
+                format!(
+                    "no validation has measured '{monitor}': there is no checkpoint 'best'; set callbacks.model_checkpoint.monitor to a metric of training, or to null for the latest"
+                ),
+            );
         }
         Ok(())
     }

@@ -140,6 +140,7 @@ impl Session<'_> {
         run: impl FnOnce(&mut Self, &mut dyn Model, &mut dyn DataModule) -> Result<T>,
     ) -> Result<T> {
         let done = self.hook(model, Hook::Setup, Seen::default()).and_then(|()| run(self, model, data));
+        let done = done.and_then(|value| self.record_requested().map(|()| value));
         if let Err(error) = &done {
             self.exception(model, data, error);
         }

@@ -251,6 +251,7 @@ impl Fit<'_, '_> {
     fn epoch(&mut self) -> Result<()> {
         let TrainerState { epoch, batch: from, .. } = self.session.state;
         self.session.batches = self.batches;
+        self.session.state.accumulate_grad_batches = self.session.trainer.accumulate_grad_batches(epoch);
         if from == 0 {
             self.model.reset_metrics(Stage::Train);
             self.session.logged.clear();

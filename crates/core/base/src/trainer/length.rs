@@ -11,10 +11,21 @@ use crate::{Error, Result};
 impl Trainer {
     /// How long a run with so many batches an epoch will be, for schedules.
     pub(super) fn length(&self, batches: u64) -> SchedulerContext {
-        let steps_an_epoch = batches.div_ceil(self.config.accumulate_grad_batches.max(1));
-        let by_epochs = self.config.epochs().map(|epochs| epochs * steps_an_epoch);
+        let steps = |epoch| batches.div_ceil(self.accumulate_grad_batches(epoch));
+        let scheduled =
+            self.callbacks.iter().any(|(_, callback)| callback.accumulate_grad_batches(0).is_some());
+        let by_epochs = self.config.epochs().map(|epochs| {
+            if scheduled { (0..epochs).map(steps).sum() } else { epochs.saturating_mul(steps(0)) }
+        });
         let total_steps = [by_epochs, self.config.steps()].into_iter().flatten().min();
         SchedulerContext { total_steps, total_epochs: self.config.epochs() }
+    }
+
+    /// Batches that make a step in `epoch`.
+    pub(super) fn accumulate_grad_batches(&self, epoch: u64) -> u64 {
+        let scheduled =
+            self.callbacks.iter().find_map(|(_, callback)| callback.accumulate_grad_batches(epoch));
+        scheduled.unwrap_or(self.config.accumulate_grad_batches).max(1)
     }
 
     pub(super) fn training_batches(&self, train: &DataLoader) -> Result<u64> {

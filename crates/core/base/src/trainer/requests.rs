@@ -2,8 +2,6 @@
 
 use std::{fs, mem};
 
-use fulmen_contracts::Axis;
-
 use super::fit::Fit;
 use crate::Result;
 use crate::callback::CheckpointRequest;
@@ -11,11 +9,7 @@ use crate::callback::CheckpointRequest;
 impl Fit<'_, '_> {
     /// Does what hooks have asked for.
     pub(super) fn carry_out(&mut self) -> Result<()> {
-        let log = mem::take(&mut self.session.requests.log);
-        self.session.record(Axis::Step, log)?;
-        if let Some(batches) = self.session.requests.accumulate_grad_batches.take() {
-            self.session.state.accumulate_grad_batches = batches.max(1);
-        }
+        self.session.record_requested()?;
         if mem::take(&mut self.session.requests.reschedule) {
             self.reschedule();
         }

@@ -146,6 +146,12 @@ impl<'t> Session<'t> {
         self.trainer.log_metrics(epoch, metrics_event(axis, at, global_step, values))
     }
 
+    /// Records what hooks have asked to log.
+    pub(super) fn record_requested(&mut self) -> Result<()> {
+        let log = mem::take(&mut self.requests.log);
+        self.record(Axis::Step, log)
+    }
+
     /// Brings a batch to where the model is, in the run's number format.
     pub(super) fn place(&mut self, data: &mut dyn DataModule, batch: Batch) -> Result<Batch> {
         let clock = self.trainer.clock();

@@ -52,6 +52,23 @@ fn epochs_accumulate_as_they_are_scheduled() {
 }
 
 #[test]
+fn a_schedule_over_the_run_counts_the_steps_that_accumulation_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run::new(folder.path());
+    let probe = run.probe.clone();
+    let mut run =
+        run.with("gradient_accumulation_scheduler", json!({"scheduling": {"1": 2, "3": 4}})).epochs(4);
+    run.scheduler = Some(json!({"_target_": "cosine"}));
+    run.trained();
+    let rates = probe.0.lock().unwrap();
+    let last = rates.last().unwrap().1[0];
+    // After the last of nine steps the half wave is at its end.
+    assert!(last.abs() < 1e-12, "{last}");
+    // After the fifth of nine, the sixth batch, it is past its middle.
+    assert!(rates[5].1[0] < 0.025 && rates[5].1[0] > 0.015, "{:?}", rates[5].1);
+}
+
+#[test]
 fn a_summary_names_parts_shapes_and_operations_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let plain = Run::new(folder.path()).trained();

@@ -25,6 +25,11 @@ impl Sandbox {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// For commands that start no worker.
+    pub fn without_worker() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -47,7 +52,13 @@ impl Sandbox {
             .current_dir(folder)
             .env("FULMEN_CACHE", self.path().join("cache"))
             .env("NO_COLOR", "1");
-        for name in ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "FULMEN_CONFIG_DIR", "FULMEN_WORKER"] {
+        for name in [
+            "MLFLOW_TRACKING_URI",
+            "MLFLOW_EXPERIMENT_NAME",
+            "FULMEN_CONFIG_DIR",
+            "FULMEN_WORKER",
+            "FULMEN_KEY_SOURCE",
+        ] {
             command.env_remove(name);
         }
         command.stdin(Stdio::null());

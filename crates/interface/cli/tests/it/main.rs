@@ -5,7 +5,8 @@
     clippy::allow_attributes,
     missing_docs,
     unreachable_pub,
-    reason = "tests may panic"
+    dead_code,
+    reason = "tests may panic, and share a client with another crate's"
 )]
 
 mod bad_input;
@@ -14,8 +15,14 @@ mod diagnosis;
 mod disks;
 mod first_look;
 mod harness;
+// The client that the server's own tests use.
+#[path = "../../../server/tests/it/http.rs"]
+mod http;
 mod images;
 mod interrupted;
 mod predict;
 mod registry;
 mod resume;
+mod server;
+mod storage;
+mod trainer;

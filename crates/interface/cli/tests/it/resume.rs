@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use crate::harness::{Finished, Sandbox, text};
 
 /// Everything that could differ after a stop: shuffling, loader threads, augmentation, dropout, windows of accumulation that
-/// do not divide an epoch, a schedule, validation within an epoch and within a window, a callback with a stream of its own.
-const RUN: [&str; 20] = [
+/// do not divide an epoch, a schedule, validation within an epoch and within a window, a callback with a stream of its own, averaged weights.
+const RUN: [&str; 21] = [
     "model=mlp",
     "model.hidden=[24]",
     "model.dropout=0.2",
@@ -41,6 +41,7 @@ const RUN: [&str; 20] = [
     "seed=11",
     "+callbacks.save_anywhere={_target_: test.save_anywhere, every_n_batches: 3}",
     "+callbacks.noise={_target_: test.noise}",
+    "+callbacks.average={_target_: ema_weight_averaging, decay: 0.9}",
 ];
 
 /// What a run is at its end.

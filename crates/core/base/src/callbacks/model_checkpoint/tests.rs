@@ -41,6 +41,28 @@ fn the_best_and_the_last_are_kept_and_nothing_else() {
 }
 
 #[test]
+fn before_the_first_validation_only_the_last_is_kept() {
+    let mut callback = checkpoint(json!({"monitor": "val/loss"}));
+    for (steps, replaced) in [(1, vec![]), (2, vec!["epoch=0-step=1"])] {
+        let mut hook = hook(steps, 0.0);
+        hook.metrics.clear();
+        hook.state.ever_validated = false;
+        callback.on_train_epoch_end(&mut hook.context()).unwrap();
+        let saved = &hook.requests.checkpoints[0];
+        assert_eq!(
+            (saved.aliases.as_slice(), saved.replaces.as_slice()),
+            (["last"].as_slice(), replaced.as_slice())
+        );
+    }
+    let third = &epoch(&mut callback, 2, 0.5)[0];
+    assert_eq!(third.aliases, ["best", "last"]);
+    // A metric that a validation does not measure is a mistake.
+    let mut hook = hook(4, 0.5);
+    hook.metrics.clear();
+    assert!(callback.on_train_epoch_end(&mut hook.context()).is_err());
+}
+
+#[test]
 fn a_link_saves_nothing_for_the_last_alone() {
     let mut callback = checkpoint(json!({"monitor": "val/loss", "save_last": "link"}));
     assert_eq!(epoch(&mut callback, 0, 1.0)[0].aliases, ["best", "last"]);

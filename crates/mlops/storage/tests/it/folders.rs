@@ -1,6 +1,4 @@
-//! What an artifact store promises, over real folders.
-#![allow(clippy::unwrap_used, clippy::allow_attributes, missing_docs, reason = "tests")]
-
+//! What a folder of artifacts promises besides: links, manifests, permissions.
 use std::{fs, io::Read as _, path::PathBuf, time::Duration};
 
 use fulmen_storage::{ArtifactStore, StorageError, run_artifact_folder};
@@ -34,7 +32,7 @@ fn a_written_file_is_read_back_listed_and_verified() {
     assert_eq!(artifact.size, 7);
     assert_eq!(artifact.digest.as_deref(), Some(blake3::hash(b"weights").to_hex().as_str()));
     let mut text = String::new();
-    store.open("model/weights.bin").unwrap().read_to_string(&mut text).unwrap();
+    store.reader("model/weights.bin").unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "weights");
     assert_eq!(names(&store, ""), (vec!["model".into()], vec![]));
     assert_eq!(names(&store, "model"), (vec![], vec!["model/weights.bin".into()]));
@@ -48,10 +46,10 @@ fn a_file_is_copied_and_replaces_the_old_one() {
     store.put_bytes("a", b"old content, longer").unwrap();
     store.put_bytes("b", b"other").unwrap();
     store.put_file("a", &outside.join("secret")).unwrap();
-    assert_eq!(fs::read(store.path_of("a").unwrap()).unwrap(), b"secret");
+    assert_eq!(fs::read(store.local().unwrap().path_of("a").unwrap()).unwrap(), b"secret");
     store.verify("a").unwrap();
     store.verify("b").unwrap();
-    let manifest = fs::read_to_string(store.root().with_file_name("artifacts.b3")).unwrap();
+    let manifest = fs::read_to_string(store.local().unwrap().root().with_file_name("artifacts.b3")).unwrap();
     assert_eq!(manifest.lines().count(), 2);
 }
 
@@ -59,7 +57,7 @@ fn a_file_is_copied_and_replaces_the_old_one() {
 fn a_changed_file_fails_verification() {
     let Fixture { store, folder: _folder, .. } = fixture();
     store.put_bytes("a", b"good").unwrap();
-    fs::write(store.path_of("a").unwrap(), b"evil").unwrap();
+    fs::write(store.local().unwrap().path_of("a").unwrap(), b"evil").unwrap();
     assert!(matches!(store.verify("a"), Err(StorageError::Digest { .. })));
 }
 
@@ -79,8 +77,8 @@ fn failed_content_leaves_the_old_file_and_no_litter() {
     let Fixture { store, folder: _folder, .. } = fixture();
     store.put_bytes("a", b"old").unwrap();
     assert!(store.put_reader("a", Failing(0)).is_err());
-    assert_eq!(fs::read(store.path_of("a").unwrap()).unwrap(), b"old");
-    assert_eq!(fs::read_dir(store.root()).unwrap().count(), 1);
+    assert_eq!(fs::read(store.local().unwrap().path_of("a").unwrap()).unwrap(), b"old");
+    assert_eq!(fs::read_dir(store.local().unwrap().root()).unwrap().count(), 1);
 }
 
 #[test]
@@ -92,7 +90,7 @@ fn deleting_removes_the_file_and_its_digest() {
     store.delete("a").unwrap();
     assert_eq!(store.files().unwrap().len(), 1);
     assert!(matches!(store.delete("a"), Err(StorageError::Missing { .. })));
-    fs::write(store.path_of("a").unwrap(), b"x").unwrap();
+    fs::write(store.local().unwrap().path_of("a").unwrap(), b"x").unwrap();
     assert_eq!(store.verify("a").unwrap(), None);
     store.delete_all().unwrap();
     store.delete_all().unwrap();
@@ -105,16 +103,17 @@ fn links_out_of_the_folder_are_refused() {
     use std::os::unix::fs::symlink;
     let Fixture { store, outside, folder: _folder } = fixture();
     store.put_bytes("inside/a", b"1").unwrap();
-    symlink(&outside, store.root().join("link")).unwrap();
-    symlink(outside.join("new"), store.root().join("dangling")).unwrap();
-    symlink(store.root().join("inside"), store.root().join("friend")).unwrap();
+    symlink(&outside, store.local().unwrap().root().join("link")).unwrap();
+    symlink(outside.join("new"), store.local().unwrap().root().join("dangling")).unwrap();
+    symlink(store.local().unwrap().root().join("inside"), store.local().unwrap().root().join("friend"))
+        .unwrap();
     for name in ["link/secret", "link/new", "link/deep/new", "dangling", "link"] {
         assert!(matches!(store.put_bytes(name, b"x"), Err(StorageError::Escape { .. })), "{name}");
-        assert!(matches!(store.open(name), Err(StorageError::Escape { .. })), "{name}");
+        assert!(matches!(store.reader(name), Err(StorageError::Escape { .. })), "{name}");
         assert!(matches!(store.delete(name), Err(StorageError::Escape { .. })), "{name}");
     }
     assert!(!outside.join("deep").exists());
-    assert!(store.open("friend/a").is_ok());
+    assert!(store.reader("friend/a").is_ok());
     assert_eq!(names(&store, ""), (vec!["inside".into()], vec![]));
 }
 
@@ -124,20 +123,20 @@ fn a_folder_is_no_file_and_a_file_no_folder() {
     store.put_bytes("folder/file", b"1").unwrap();
     assert!(matches!(store.put_bytes("folder", b"1"), Err(StorageError::Type { .. })));
     assert!(matches!(store.put_bytes("folder/file/x", b"1"), Err(StorageError::Type { .. })));
-    assert!(matches!(store.open("folder"), Err(StorageError::Type { .. })));
+    assert!(matches!(store.reader("folder"), Err(StorageError::Type { .. })));
     assert!(matches!(store.list("folder/file"), Err(StorageError::Type { .. })));
     assert!(matches!(store.list("absent"), Err(StorageError::Missing { .. })));
-    assert!(matches!(store.open("absent"), Err(StorageError::Missing { .. })));
+    assert!(matches!(store.reader("absent"), Err(StorageError::Missing { .. })));
 }
 
 #[test]
 fn only_old_unfinished_files_are_swept() {
     let Fixture { store, folder: _folder, .. } = fixture();
     store.put_bytes("folder/file", b"1").unwrap();
-    fs::write(store.root().join("folder/.fulmen-unfinished-x"), b"half").unwrap();
+    fs::write(store.local().unwrap().root().join("folder/.fulmen-unfinished-x"), b"half").unwrap();
     assert_eq!(names(&store, "folder").1, ["folder/file"]);
-    assert_eq!(store.remove_unfinished(Duration::from_secs(3600)).unwrap(), 0);
-    assert_eq!(store.remove_unfinished(Duration::ZERO).unwrap(), 1);
+    assert_eq!(store.local().unwrap().remove_unfinished(Duration::from_secs(3600)).unwrap(), 0);
+    assert_eq!(store.local().unwrap().remove_unfinished(Duration::ZERO).unwrap(), 1);
     assert_eq!(names(&store, "folder").1, ["folder/file"]);
 }
 

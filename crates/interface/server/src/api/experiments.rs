@@ -1,0 +1,92 @@
+//! Experiments.
+
+use fulmen_tracking::{NewExperiment, SearchExperiments, Tag};
+
+use super::{Call, Route, done, get, one, page, post};
+use crate::{
+    frame::{ApiError, Code},
+    wire::{VIEW_TYPES, WireExperiment, read_tag},
+};
+
+pub(super) const ROUTES: &[Route] = &[
+    post("experiments/create", create),
+    get("experiments/get", by_id),
+    get("experiments/get-by-name", by_name),
+    get("experiments/search", search),
+    post("experiments/search", search),
+    post("experiments/update", rename),
+    post("experiments/delete", delete),
+    post("experiments/restore", restore),
+    post("experiments/set-experiment-tag", set_tag),
+    post("experiments/delete-experiment-tag", delete_tag),
+];
+
+fn create(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let new = NewExperiment {
+        name: call.fields.required("name")?.to_owned(),
+        artifact_location: call.fields.some_text("artifact_location")?,
+        tags: call.fields.objects("tags", read_tag)?,
+    };
+    one("experiment_id", call.store.create_experiment(&new)?.experiment_id)
+}
+
+fn by_id(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let experiment = call.store.experiment(call.fields.required("experiment_id")?)?;
+    one("experiment", WireExperiment::from(&experiment))
+}
+
+fn by_name(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let name = call.fields.required("experiment_name")?;
+    let found = call.store.experiment_by_name(name)?;
+    let missing = || ApiError::new(Code::MISSING, format!("Could not find experiment with name '{name}'"));
+    one("experiment", WireExperiment::from(&found.ok_or_else(missing)?))
+}
+
+fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let search = SearchExperiments {
+        filter: call.fields.text("filter")?.unwrap_or_default().to_owned(),
+        view: call.fields.choice("view_type", VIEW_TYPES)?.unwrap_or_default(),
+        order_by: call.fields.texts("order_by")?,
+        max_results: call.fields.count("max_results")?,
+        page_token: call.fields.some_text("page_token")?,
+    };
+    page::<_, WireExperiment<'_>>("experiments", &call.store.search_experiments(&search)?)
+}
+
+fn rename(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let id = call.fields.required("experiment_id")?;
+    if let Some(name) = call.fields.some_text("new_name")? {
+        call.store.rename_experiment(id, &name)?;
+    }
+    done()
+}
+
+fn delete(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let id = call.fields.required("experiment_id")?;
+    call.store.delete_experiment(id).map_err(|error| gone(error.into(), "experiment", id))?;
+    done()
+}
+
+fn restore(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    call.store.restore_experiment(call.fields.required("experiment_id")?)?;
+    done()
+}
+
+fn set_tag(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let tag: Tag = read_tag(call.fields)?;
+    call.store.set_experiment_tag(call.fields.required("experiment_id")?, &tag)?;
+    done()
+}
+
+fn delete_tag(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    call.store.delete_experiment_tag(call.fields.required("experiment_id")?, call.fields.required("key")?)?;
+    done()
+}
+
+/// What is deleted already cannot be found by a second deletion, as in MLflow.
+pub(super) fn gone(error: ApiError, what: &str, id: &str) -> ApiError {
+    if error.code == Code::INVALID && error.message.contains("is deleted") {
+        return ApiError::new(Code::MISSING, format!("No {what} with id={id} exists that is not deleted"));
+    }
+    error
+}
