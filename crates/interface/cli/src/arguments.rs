@@ -11,7 +11,6 @@ use crate::commands::completions;
 pub(crate) use registry::{
     ExperimentsArguments, ExperimentsCommand, ModelsArguments, ModelsCommand, PlaceArguments, SearchArguments,
 };
-
 pub(crate) use storage::{
     ArtifactsArguments, ArtifactsCommand, CacheArguments, CacheCommand, KeysArguments, KeysCommand,
 };

@@ -1,6 +1,6 @@
 //! What a tracking store, a journal or a recorder may refuse or fail at.
 
-use crate::{DatabaseError, FilterError, JournalError, PostgresError, UriError};
+use crate::{DatabaseError, FilterError, JournalError, MongoError, PostgresError, RemoteError, UriError};
 
 /// Why a tracking operation was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,12 @@ pub enum TrackingError {
     /// The PostgreSQL server failed.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// A MongoDB database failed.
+    #[error(transparent)]
+    Mongo(#[from] MongoError),
+    /// A tracking server failed, or refused.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -158,6 +164,8 @@ impl TrackingError {
             Self::Deleted { .. } | Self::JournalOrder { .. } => ErrorKind::InvalidState,
             Self::Database(error) => error.kind(),
             Self::Postgres(error) => error.kind(),
+            Self::Mongo(error) => error.kind(),
+            Self::Remote(error) => error.kind(),
             Self::Journal(_) | Self::Storage(_) => ErrorKind::Unavailable,
         }
     }

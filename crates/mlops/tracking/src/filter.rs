@@ -16,9 +16,11 @@
 mod field;
 mod lexer;
 mod parser;
+mod prompts;
 
 pub(crate) use field::{Attribute, DatasetField, Field, Scope};
 pub(crate) use parser::{parse_filter, parse_order_by};
+pub(crate) use prompts::{IS_PROMPT, settle_prompts};
 
 /// A clause: all clauses of a filter have to hold.
 #[derive(Debug, Clone, PartialEq)]

@@ -46,11 +46,13 @@ mod gc;
 mod journal;
 mod limits;
 mod lineage;
+mod mongo;
 mod number;
 mod page_token;
 mod postgres;
 mod recorder;
 mod registry;
+mod remote;
 mod run_name;
 mod sql;
 mod sqlite;
@@ -75,12 +77,14 @@ pub use lineage::{
     Dataset, DatasetInput, DatasetSummary, LineageStore, LoggedModel, LoggedModelMetric, LoggedModelOrder,
     LoggedModelStatus, ModelOutput, NewLoggedModel, RunInputs, SearchLoggedModels,
 };
+pub use mongo::{MongoError, MongoStore};
 pub use postgres::{PostgresError, PostgresStore};
 pub use recorder::{DeliveryReport, RecorderOptions, Refusal, RunRecorder, sync};
 pub use registry::{
     ModelAlias, ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, RegisteredModel,
     SearchRegistry, Stage,
 };
+pub use remote::{RemoteArtifacts, RemoteError, RemoteFile, RemoteStore};
 pub use sqlite::{DatabaseError, SqliteStore};
 pub use store::{
     HistoryQuery, JournalBatch, ModelMetric, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,

@@ -240,6 +240,17 @@ fn check_length(what: impl FnOnce() -> String, text: &str, limit: usize) -> Resu
     }
 }
 
+/// Results of a page: as many as asked for within the bounds, or as usual.
+pub(crate) fn page_size(asked: Option<usize>, usual: usize, largest: usize) -> Result<usize, TrackingError> {
+    match asked {
+        None => Ok(usual),
+        Some(size) if (1..=largest).contains(&size) => Ok(size),
+        Some(size) => {
+            Err(invalid("max_results", &size.to_string(), &format!("it has to lie between 1 and {largest}")))
+        }
+    }
+}
+
 pub(crate) fn invalid(what: &'static str, value: &str, reason: &str) -> TrackingError {
     let value = value.chars().take(300).collect();
     TrackingError::Invalid { what, value, reason: reason.to_owned() }

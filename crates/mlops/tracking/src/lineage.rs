@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Metric, Page, Param, Tag, TrackingError, ViewType};
 
+/// The tag of an input that says what it was used for, such as `training`.
+pub(crate) const CONTEXT_TAG: &str = "mlflow.data.context";
+/// MLflow's limit on the datasets that one call lists.
+pub(crate) const MOST_SUMMARIES: usize = 1000;
+
 /// A store's record of inputs, outputs and logged models. Each writing call is one transaction.
 ///
 /// # Errors
@@ -149,6 +154,24 @@ pub enum LoggedModelStatus {
     /// The upload failed.
     #[serde(rename = "LOGGED_MODEL_UPLOAD_FAILED")]
     UploadFailed,
+}
+
+impl LoggedModelStatus {
+    /// The word that filters have for it, and databases.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Ready => "READY",
+            Self::UploadFailed => "FAILED",
+        }
+    }
+
+    pub(crate) fn from_word(word: &str) -> Result<Self, TrackingError> {
+        let all = [Self::Pending, Self::Ready, Self::UploadFailed];
+        let found = all.into_iter().find(|status| status.word() == word);
+        let reason = "it is not one of PENDING, READY, FAILED";
+        found.ok_or_else(|| crate::limits::invalid("status of a logged model", word, reason))
+    }
 }
 
 /// What a new logged model is given.

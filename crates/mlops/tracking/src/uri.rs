@@ -2,10 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::{PostgresStore, SqliteStore, Store, TrackingError};
+use crate::{MongoStore, PostgresStore, RemoteStore, SqliteStore, Store, TrackingError};
 
 /// The schemes that [`open`] knows, and what follows them.
-const SCHEMES: [(&str, &str); 2] = [("sqlite", ":///…"), ("postgresql", "://…")];
+const SCHEMES: [(&str, &str); 5] =
+    [("sqlite", ":///…"), ("postgresql", "://…"), ("mongodb", "://…"), ("http", "://…"), ("https", "://…")];
 
 /// Why a tracking URI cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -39,6 +40,14 @@ pub enum UriError {
         /// What is wrong.
         reason: String,
     },
+    /// It is not what its scheme asks for.
+    #[error("tracking URI {uri:?}: {reason}")]
+    Invalid {
+        /// The URI, without secrets.
+        uri: String,
+        /// What is wrong, and what was expected.
+        reason: String,
+    },
     /// The slashes of a SQLite URI do not add up.
     #[error(
         "tracking URI {uri:?}: {reason}; write sqlite:///relative/path.db or sqlite:////absolute/path.db"
@@ -51,8 +60,9 @@ pub enum UriError {
     },
 }
 
-/// Opens the store that a tracking URI names: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db` or
-/// `postgresql://user:password@host:5432/database`.
+/// Opens the store that a tracking URI names: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`,
+/// `postgresql://user:password@host:5432/database`, `mongodb://host:27017/database`, or `http://host:5000` for a tracking
+/// server.
 ///
 /// # Errors
 /// [`UriError`] where the URI names no store, and whatever opening that store may fail with.
@@ -61,6 +71,7 @@ pub fn open(uri: &str) -> Result<Arc<dyn Store>, TrackingError> {
 }
 
 /// As [`open`], where experiments without a location of their own keep their artifacts below `artifact_root`, a path or URI.
+/// A tracking server has its own place for them.
 ///
 /// # Errors
 /// As [`open`], and where `artifact_root` is no location.
@@ -68,7 +79,11 @@ pub fn open_with_artifact_root(uri: &str, artifact_root: &str) -> Result<Arc<dyn
     if is_postgres(uri) {
         return Ok(Arc::new(PostgresStore::open(uri, artifact_root)?));
     }
-    Ok(Arc::new(SqliteStore::open_with_artifact_root(Path::new(sqlite_path(uri)?), artifact_root)?))
+    match scheme(uri) {
+        "mongodb" | "mongodb+srv" => Ok(Arc::new(MongoStore::open_with_artifact_root(uri, artifact_root)?)),
+        "http" | "https" => Ok(Arc::new(RemoteStore::open(uri)?)),
+        _ => Ok(Arc::new(SqliteStore::open_with_artifact_root(Path::new(sqlite_path(uri)?), artifact_root)?)),
+    }
 }
 
 /// Where the store that a tracking URI names keeps artifacts if nothing else is said: `mlartifacts` beside a SQLite file, and
@@ -77,15 +92,22 @@ pub fn open_with_artifact_root(uri: &str, artifact_root: &str) -> Result<Arc<dyn
 /// # Errors
 /// [`UriError`] where the URI names no store.
 pub fn artifact_root(uri: &str) -> Result<String, TrackingError> {
-    let beside = if is_postgres(uri) { Path::new("fulmen.db") } else { Path::new(sqlite_path(uri)?) };
+    let beside = match scheme(uri) {
+        "mongodb" | "mongodb+srv" | "http" | "https" => Path::new("fulmen.db"),
+        _ if is_postgres(uri) => Path::new("fulmen.db"),
+        _ => Path::new(sqlite_path(uri)?),
+    };
     let absolute = std::path::absolute(beside).unwrap_or_else(|_| beside.to_path_buf());
     Ok(absolute.with_file_name("mlartifacts").to_string_lossy().into_owned())
 }
 
+fn scheme(uri: &str) -> &str {
+    uri.split_once("://").map_or("", |(scheme, _)| scheme)
+}
+
 /// `postgresql://`, its short form, and the form that SQLAlchemy gives it.
 fn is_postgres(uri: &str) -> bool {
-    let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);
-    scheme == "postgres" || scheme.split('+').next() == Some("postgresql")
+    scheme(uri) == "postgres" || scheme(uri).split('+').next() == Some("postgresql")
 }
 
 /// The path in a `sqlite:` URI.
@@ -129,8 +151,8 @@ fn is_scheme(scheme: &str) -> bool {
 
 fn near_scheme(scheme: &str) -> Option<&'static str> {
     let scheme = scheme.to_ascii_lowercase();
-    let mut known = SCHEMES.into_iter().map(|(known, _)| known);
-    known.find(|known| strsim::damerau_levenshtein(known, &scheme) <= 2)
+    let near = SCHEMES.into_iter().map(|(known, _)| (strsim::damerau_levenshtein(known, &scheme), known));
+    near.min().filter(|(distance, _)| *distance <= 2).map(|(_, known)| known)
 }
 
 #[cfg(test)]
@@ -149,7 +171,13 @@ mod tests {
             let message = sqlite_path(uri).unwrap_err().to_string();
             assert!(message.contains("did you mean \"sqlite:///a.db\"?"), "{message}");
         }
-        let message = sqlite_path("ftp://host/x").unwrap_err().to_string();
+        for (uri, near) in
+            [("mongo://h", "mongodb://h"), ("htpp://h:1", "http://h:1"), ("HTTPS://h", "https://h")]
+        {
+            let message = open(uri).unwrap_err().to_string();
+            assert!(message.contains(&format!("did you mean {near:?}?")), "{message}");
+        }
+        let message = sqlite_path("file://host/x").unwrap_err().to_string();
         assert!(message.contains("known: sqlite:///…") && !message.contains("did you mean"), "{message}");
     }
 

@@ -139,7 +139,7 @@ pub fn versions_of_one_model_get_different_numbers(fixture: &dyn StoreFixture) -
                     start.wait();
                     let new = NewModelVersion {
                         name: "m".to_owned(),
-                        source: "s".to_owned(),
+                        source: "s3://bucket/model".to_owned(),
                         ..NewModelVersion::default()
                     };
                     (0..EACH).map(|_| Ok(store.create_model_version(&new)?.version)).collect()

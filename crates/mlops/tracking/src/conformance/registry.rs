@@ -14,7 +14,7 @@ pub(super) fn model(store: &dyn Store, name: &str) -> CaseResult {
 pub(super) fn version(store: &dyn Store, name: &str) -> Result<ModelVersion, TrackingError> {
     store.create_model_version(&NewModelVersion {
         name: name.to_owned(),
-        source: "runs:/r/model".to_owned(),
+        source: "s3://bucket/model".to_owned(),
         ..NewModelVersion::default()
     })
 }

@@ -7,12 +7,10 @@ use super::{
     search::experiment_keys,
     session::{Row, Session},
 };
-use crate::{Dataset, DatasetInput, DatasetSummary, ModelOutput, Run, RunInputs, Tag};
-
-/// The tag of an input that says what it was used for, such as `training`.
-pub(super) const CONTEXT: &str = "mlflow.data.context";
-/// MLflow's limit on the datasets that one call lists.
-const MOST_SUMMARIES: i64 = 1000;
+use crate::{
+    Dataset, DatasetInput, DatasetSummary, ModelOutput, Run, RunInputs, Tag,
+    lineage::{CONTEXT_TAG, MOST_SUMMARIES},
+};
 
 pub(super) fn log_inputs(session: &Session<'_>, run_id: &str, inputs: &RunInputs) -> Result<(), Fault> {
     let run = session.active_run(run_id)?;
@@ -69,7 +67,7 @@ pub(super) fn search_datasets(
          WHERE d.experiment_id {in_keys} ORDER BY d.experiment_id, d.name, d.digest, t.value LIMIT ?3"
     );
     let keys = session.key_list(&experiment_keys(experiment_ids));
-    session.all(&sql, &[&keys, &CONTEXT, &MOST_SUMMARIES], |row| {
+    session.all(&sql, &[&keys, &CONTEXT_TAG, &(MOST_SUMMARIES as i64)], |row| {
         Ok(DatasetSummary {
             experiment_id: row.get::<i64>(0)?.to_string(),
             name: row.get(1)?,

@@ -5,18 +5,12 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::{
-    Fault,
-    dialect::Lock,
-    metrics,
-    paging::{Search, page_size},
-    query::Sql,
-    search::experiment_keys,
-    session::Session,
+    Fault, dialect::Lock, metrics, paging::Search, query::Sql, search::experiment_keys, session::Session,
 };
 use crate::{
     LoggedModel, LoggedModelStatus, NewLoggedModel, Page, Param, SearchLoggedModels, Tag, TrackingError,
     filter::{Field, OrderKey, Scope, parse_filter},
-    limits::invalid,
+    limits::{invalid, page_size},
     now_ms, run_name,
 };
 
@@ -31,7 +25,7 @@ pub(super) fn create(session: &Session<'_>, new: &NewLoggedModel) -> Result<Logg
     let name = new.name.clone().unwrap_or_else(run_name::random);
     let sql = "INSERT INTO logged_models (model_id, experiment_id, name, creation_time, last_update_time, status, model_type, \
                source_run_id) VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7) RETURNING logged_model";
-    let status = stored_status(LoggedModelStatus::Pending);
+    let status = LoggedModelStatus::Pending.word();
     let key = session.first(
         sql,
         &[&model_id, &experiment, &name, &now_ms(), &status, &new.model_type, &new.source_run_id],
@@ -62,7 +56,7 @@ pub(super) fn finalize(
 ) -> Result<LoggedModel, Fault> {
     let key = key_of(session, model_id)?;
     let sql = "UPDATE logged_models SET status = ?2, last_update_time = ?3 WHERE logged_model = ?1";
-    session.execute(sql, &[&key, &stored_status(status), &now_ms()])?;
+    session.execute(sql, &[&key, &status.word(), &now_ms()])?;
     get(session, model_id)
 }
 
@@ -173,7 +167,7 @@ fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<LoggedModel>, Fault> 
             name: row.get(3)?,
             creation_timestamp_ms: row.get(4)?,
             last_updated_timestamp_ms: row.get(5)?,
-            status: read_status(&row.get::<String>(6)?)?,
+            status: LoggedModelStatus::from_word(&row.get::<String>(6)?)?,
             model_type: row.get(7)?,
             source_run_id: row.get(8)?,
             tags: Vec::new(),
@@ -195,19 +189,4 @@ fn load(session: &Session<'_>, keys: &[i64]) -> Result<Vec<LoggedModel>, Fault> 
     }
     metrics::attach_to_models(session, &list, &mut found)?;
     Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
-}
-
-/// A status as the database keeps it, and as filters name it.
-fn stored_status(status: LoggedModelStatus) -> &'static str {
-    match status {
-        LoggedModelStatus::Pending => "PENDING",
-        LoggedModelStatus::Ready => "READY",
-        LoggedModelStatus::UploadFailed => "FAILED",
-    }
-}
-
-fn read_status(text: &str) -> Result<LoggedModelStatus, TrackingError> {
-    let all = [LoggedModelStatus::Pending, LoggedModelStatus::Ready, LoggedModelStatus::UploadFailed];
-    let found = all.into_iter().find(|status| stored_status(*status) == text);
-    found.ok_or_else(|| invalid("status of a logged model", text, "it is not one of PENDING, READY, FAILED"))
 }

@@ -2,17 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{
-    Fault,
-    paging::{Search, page_size},
-    query::Sql,
-    registered_models,
-    session::Session,
-};
+use super::{Fault, paging::Search, query::Sql, registered_models, session::Session};
 use crate::{
     ModelVersion, NewModelVersion, Page, SearchRegistry, Stage, Tag, TrackingError,
     filter::{Scope, parse_filter, parse_order_by},
-    limits::invalid,
+    limits::{invalid, page_size},
     now_ms,
 };
 

@@ -9,7 +9,6 @@ use super::{
 use crate::{
     Page, TrackingError,
     filter::{Clause, OrderKey},
-    limits::invalid,
     page_token,
 };
 
@@ -83,14 +82,4 @@ pub(super) fn values_of(
     let Some(token) = page_token.filter(|token| !token.is_empty()) else { return Ok(None) };
     let cells = page_token::decode(identity, token, columns)?;
     Ok(Some(cells.into_iter().map(Into::into).collect()))
-}
-
-pub(super) fn page_size(asked: Option<usize>, usual: usize, largest: usize) -> Result<usize, TrackingError> {
-    match asked {
-        None => Ok(usual),
-        Some(size) if (1..=largest).contains(&size) => Ok(size),
-        Some(size) => {
-            Err(invalid("max_results", &size.to_string(), &format!("it has to lie between 1 and {largest}")))
-        }
-    }
 }

@@ -109,7 +109,7 @@ impl Sql {
                 }
                 Field::Dataset(DatasetField::Context) => {
                     self.push("EXISTS (SELECT 1 FROM run_dataset_tags t WHERE t.run = r.run AND t.key = ");
-                    self.bind(super::lineage::CONTEXT).push(" AND t.value").push_test(test).push(")");
+                    self.bind(crate::lineage::CONTEXT_TAG).push(" AND t.value").push_test(test).push(")");
                 }
                 Field::Dataset(field) => {
                     let column = if *field == DatasetField::Name { "name" } else { "digest" };

@@ -4,19 +4,18 @@ use std::collections::HashMap;
 
 use super::{
     Fault, model_versions,
-    paging::{Search, page_size},
+    paging::Search,
     query::Sql,
     session::{Row, Session},
 };
 use crate::{
     ModelAlias, ModelVersion, NewRegisteredModel, Page, RegisteredModel, SearchRegistry, Stage, Tag,
     TrackingError,
-    filter::{Clause, Comparison, Field, Scope, Test, parse_filter, parse_order_by},
+    filter::{Clause, IS_PROMPT, Scope, parse_filter, parse_order_by, settle_prompts},
+    limits::page_size,
     now_ms,
 };
 
-/// MLflow keeps prompts as models with this tag; a search shows them only if it asks for them.
-const IS_PROMPT: &str = "mlflow.prompt.is_prompt";
 /// Results of a page unless it is asked otherwise.
 const USUAL_PAGE: usize = 100;
 /// MLflow's largest page of registered models.
@@ -137,11 +136,7 @@ pub(super) fn search(session: &Session<'_>, search: &Search) -> Result<Page<Regi
 
 /// ` AND …` for each clause. Prompts are left out unless a clause asks for them; what such a clause says is then settled.
 pub(super) fn push_clauses_about_prompts(sql: &mut Sql, scope: Scope, clauses: &[Clause]) {
-    let is_about_prompts = |clause: &Clause| matches!(&clause.field, Field::Tag(key) if key == IS_PROMPT);
-    let wants_prompts = clauses.iter().filter(|clause| is_about_prompts(clause)).any(|clause| {
-        matches!(&clause.test, Test::Text { comparison: Comparison::Equal, value } if value.eq_ignore_ascii_case("true"))
-            || matches!(&clause.test, Test::Text { comparison: Comparison::NotEqual, value } if value.eq_ignore_ascii_case("false"))
-    });
+    let (wants_prompts, others) = settle_prompts(clauses);
     let (table, owner) = match scope {
         Scope::RegisteredModels => ("registered_model_tags", "g.registered_model"),
         _ => ("model_version_tags", "v.model_version"),
@@ -152,7 +147,6 @@ pub(super) fn push_clauses_about_prompts(sql: &mut Sql, scope: Scope, clauses: &
         " AND {negated}EXISTS (SELECT 1 FROM {table} p WHERE p.{column} = {owner} AND p.value = 'true' AND p.key = "
     ));
     sql.bind(IS_PROMPT).push(")");
-    let others: Vec<Clause> = clauses.iter().filter(|clause| !is_about_prompts(clause)).cloned().collect();
     sql.push_clauses(scope, &others, "");
 }
 

@@ -12,33 +12,12 @@ use super::{
 };
 use crate::{
     LifecycleStage, NewRun, Param, Run, RunData, RunInfo, RunInputs, RunStatus, RunUpdate, Tag,
-    TrackingError,
-    limits::{self, invalid},
-    now_ms, run_name,
+    limits::invalid, now_ms, run_name,
 };
 
 /// The columns that [`from_row`] reads, from `runs r JOIN experiments e`.
 const COLUMNS: &str = "r.run, r.run_id, r.experiment_id, r.run_name, r.user_id, r.status, r.start_time, r.end_time, \
      r.deleted_time, e.artifact_location";
-
-/// The name of a new run: its own, that of its tag (the two must agree), or a made-up one.
-pub(super) fn name_of_new_run(new: &NewRun) -> Result<String, TrackingError> {
-    let tag = new.tags.iter().find(|tag| tag.key == run_name::TAG).map(|tag| tag.value.as_str());
-    let name = new.run_name.as_deref().filter(|name| !name.is_empty());
-    match (name, tag) {
-        (Some(name), Some(tag)) if name != tag => Err(invalid(
-            "run name",
-            name,
-            &format!("the tag {} says {tag:?}; give one of the two", run_name::TAG),
-        )),
-        (Some(name), _) => {
-            limits::check_tags(&[Tag::new(run_name::TAG, name)])?;
-            Ok(name.to_owned())
-        }
-        (None, Some(tag)) => Ok(tag.to_owned()),
-        (None, None) => Ok(run_name::random()),
-    }
-}
 
 pub(super) fn create(session: &Session<'_>, new: &NewRun, name: &str) -> Result<Run, Fault> {
     let experiment = session.active_experiment(&new.experiment_id, Lock::Shared)?;

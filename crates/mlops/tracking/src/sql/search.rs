@@ -2,7 +2,7 @@
 
 use super::{
     Bind, Fault, experiments, metrics,
-    paging::{Search, page_size, token_after, values_of},
+    paging::{Search, token_after, values_of},
     query::Sql,
     runs,
     session::Session,
@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Experiment, HistoryQuery, Metric, Page, Run, SearchExperiments, SearchRuns, TrackingError, ViewType,
     filter::{Scope, parse_filter, parse_order_by},
+    limits::page_size,
 };
 
 /// Results of a page unless it is asked otherwise.

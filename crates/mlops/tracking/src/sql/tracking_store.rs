@@ -59,7 +59,7 @@ impl<D: Database> TrackingStore for D {
 
     fn create_run(&self, new: &NewRun) -> Result<Run, TrackingError> {
         limits::check_tags(&new.tags)?;
-        let name = runs::name_of_new_run(new)?;
+        let name = crate::run_name::of_new_run(new)?;
         self.write(|session| runs::create(session, new, &name))
     }
 
