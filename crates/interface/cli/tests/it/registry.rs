@@ -110,6 +110,17 @@ fn a_run_becomes_a_version_and_the_version_is_promoted() {
     run(&["register", "second:checkpoints/epoch=1-step=3", "digits"]).succeeded();
     run(&["register", "second:checkpoints/absent", "digits"]).refused(&["no artifact 'checkpoints/absent'"]);
     run(&["register", "second:../../other", "digits"]).refused(&["no path among a run's artifacts"]);
+    // A run whose folder is not where the store keeps artifacts.
+    let folder = sandbox.path().join("elsewhere");
+    fs::create_dir_all(folder.join("artifacts/checkpoints/last")).unwrap();
+    let tags = vec![Tag::new("fulmen.folder", folder.display().to_string())];
+    let moved = recorded(&sandbox, "moved", "0.3", 0.5);
+    store(&sandbox).log_batch(&moved.info.run_id, &RunBatch { tags, ..RunBatch::default() }).unwrap();
+    let moved = run(&["register", "moved:checkpoints/last", "other", "--json"]).succeeded().result();
+    let expected = folder.join("artifacts/checkpoints/last").display().to_string();
+    assert_eq!(text(&moved, "/storage_location"), expected);
+    run(&["delete", "other", "--all"]).succeeded();
+
     run(&["register", "third", "digits"]).refused(&["no run 'third'"]);
     run(&["register", "first", "a/b"]).refused(&["model name"]);
 

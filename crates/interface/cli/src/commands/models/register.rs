@@ -1,6 +1,6 @@
 //! `fulmen models register`: from a run's artifact to a version.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use fulmen_manager::{RunFolder, find_run};
 use fulmen_tracking::{ErrorKind, NewModelVersion, NewRegisteredModel, Run};
@@ -28,7 +28,7 @@ pub(super) fn run(
     };
     let store = opened(place)?;
     let run = find_run(store.as_ref(), wanted)?;
-    let path = artifact(&run, path)?;
+    let (path, location) = artifact(&run, path)?;
     match store.create_registered_model(&NewRegisteredModel { name: name.to_owned(), ..Default::default() }) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
@@ -37,7 +37,7 @@ pub(super) fn run(
     let version = store.create_model_version(&NewModelVersion {
         name: name.to_owned(),
         source: format!("runs:/{run_id}/{path}"),
-        storage_location: Some(format!("{}/{path}", run.info.artifact_uri.trim_end_matches('/'))),
+        storage_location: Some(format!("{location}/{path}")),
         run_id: Some(run_id),
         description,
         tags,
@@ -47,30 +47,28 @@ pub(super) fn run(
     Ok(())
 }
 
-/// The path among the run's artifacts. Where these are on this machine it has to be there, and a link such as `best` is
-/// followed: what it means tomorrow is another version.
-fn artifact(run: &Run, path: Option<&str>) -> Result<String, CliError> {
+/// The path among the run's artifacts, and where these lie. Where that is on this machine the path has to be there, and a link
+/// such as `best` is followed: what it means tomorrow is another version.
+fn artifact(run: &Run, path: Option<&str>) -> Result<(String, String), CliError> {
     let path = path.unwrap_or(BEST);
-    if path.is_empty()
-        || Path::new(path).components().any(|part| !matches!(part, std::path::Component::Normal(_)))
-    {
+    if path.is_empty() || Path::new(path).components().any(|part| !matches!(part, Component::Normal(_))) {
         return Err(CliError::usage(format!("'{path}' is no path among a run's artifacts")));
     }
-    let Some(artifacts) =
-        RunFolder::of(run).ok().map(|folder| folder.artifacts()).filter(|path| path.is_dir())
-    else {
-        return Ok(path.to_owned());
+    let folder = RunFolder::of(run).ok().map(|folder| folder.artifacts()).filter(|folder| folder.is_dir());
+    let Some(artifacts) = folder else {
+        return Ok((path.to_owned(), run.info.artifact_uri.trim_end_matches('/').to_owned()));
     };
     let inside = artifacts.canonicalize().ok().and_then(|root| {
         let target = artifacts.join(path).canonicalize().ok()?;
         Some(target.strip_prefix(&root).ok()?.to_string_lossy().into_owned())
     });
-    inside.filter(|path| !path.is_empty()).ok_or_else(|| {
+    let inside = inside.filter(|path| !path.is_empty()).ok_or_else(|| {
         CliError::usage(format!(
             "run {} has no artifact '{path}' in {}: name another by {}:PATH",
             run.info.run_name,
             artifacts.display(),
             run.info.run_id
         ))
-    })
+    })?;
+    Ok((inside, artifacts.display().to_string()))
 }
