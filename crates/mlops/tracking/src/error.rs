@@ -1,8 +1,6 @@
 //! What a tracking store, a journal or a recorder may refuse or fail at.
 
-use crate::{
-    DatabaseError, FilterError, JournalError, MongoError, PostgresError, RemoteError, UriError,
-};
+use crate::{DatabaseError, FilterError, JournalError, MongoError, PostgresError, RemoteError, UriError};
 
 /// Why a tracking operation was refused or failed.
 #[derive(Debug, thiserror::Error)]

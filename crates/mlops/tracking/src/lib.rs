@@ -80,11 +80,11 @@ pub use lineage::{
 pub use mongo::{MongoError, MongoStore};
 pub use postgres::{PostgresError, PostgresStore};
 pub use recorder::{DeliveryReport, RecorderOptions, Refusal, RunRecorder, sync};
-pub use remote::{RemoteArtifacts, RemoteError, RemoteFile, RemoteStore};
 pub use registry::{
     ModelAlias, ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, RegisteredModel,
     SearchRegistry, Stage,
 };
+pub use remote::{RemoteArtifacts, RemoteError, RemoteFile, RemoteStore};
 pub use sqlite::{DatabaseError, SqliteStore};
 pub use store::{
     HistoryQuery, JournalBatch, ModelMetric, NewExperiment, NewRun, Page, RunBatch, RunFinish, RunUpdate,

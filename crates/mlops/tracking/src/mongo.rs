@@ -26,8 +26,8 @@ mod store;
 
 use std::sync::{Mutex, PoisonError};
 
-use self::{connection::Collections, documents::RunDocument, error::mongo_error};
 pub use self::error::MongoError;
+use self::{connection::Collections, documents::RunDocument, error::mongo_error};
 use crate::{TrackingError, limits};
 
 /// Runs that a process remembers for its writers.

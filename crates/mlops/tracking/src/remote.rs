@@ -30,9 +30,15 @@ use std::{
 
 use serde_json::json;
 
-pub use self::{artifacts::{RemoteArtifacts, RemoteFile}, error::RemoteError};
 use self::client::Client;
-use crate::{TrackingError, page_token::{self, Cell}};
+pub use self::{
+    artifacts::{RemoteArtifacts, RemoteFile},
+    error::RemoteError,
+};
+use crate::{
+    TrackingError,
+    page_token::{self, Cell},
+};
 
 /// A tracking store on an MLflow server.
 #[derive(Debug)]

@@ -5,13 +5,8 @@ use std::{path::Path, sync::Arc};
 use crate::{MongoStore, PostgresStore, RemoteStore, SqliteStore, Store, TrackingError};
 
 /// The schemes that [`open`] knows, and what follows them.
-const SCHEMES: [(&str, &str); 5] = [
-    ("sqlite", ":///…"),
-    ("postgresql", "://…"),
-    ("mongodb", "://…"),
-    ("http", "://…"),
-    ("https", "://…"),
-];
+const SCHEMES: [(&str, &str); 5] =
+    [("sqlite", ":///…"), ("postgresql", "://…"), ("mongodb", "://…"), ("http", "://…"), ("https", "://…")];
 
 /// Why a tracking URI cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -176,7 +171,9 @@ mod tests {
             let message = sqlite_path(uri).unwrap_err().to_string();
             assert!(message.contains("did you mean \"sqlite:///a.db\"?"), "{message}");
         }
-        for (uri, near) in [("mongo://h", "mongodb://h"), ("htpp://h:1", "http://h:1"), ("HTTPS://h", "https://h")] {
+        for (uri, near) in
+            [("mongo://h", "mongodb://h"), ("htpp://h:1", "http://h:1"), ("HTTPS://h", "https://h")]
+        {
             let message = open(uri).unwrap_err().to_string();
             assert!(message.contains(&format!("did you mean {near:?}?")), "{message}");
         }

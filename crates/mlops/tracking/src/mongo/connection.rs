@@ -60,8 +60,7 @@ pub(super) fn connect(uri: &str) -> Result<Collections, TrackingError> {
         let reason = "hosts cannot be looked up in DNS; write them out: mongodb://host1,host2/database?replicaSet=…&tls=true";
         return Err(invalid(reason.to_owned()).into());
     }
-    let mut options =
-        ClientOptions::parse(uri).run().map_err(|error| invalid(error.kind.to_string()))?;
+    let mut options = ClientOptions::parse(uri).run().map_err(|error| invalid(error.kind.to_string()))?;
     options.app_name.get_or_insert_with(|| "fulmen".to_owned());
     options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
     // What a call has written must survive the death of the server.
@@ -128,8 +127,7 @@ impl Collections {
     }
 
     fn refuse_foreign(&self, uri: &str) -> Result<(), TrackingError> {
-        let names =
-            self.database.list_collection_names().run().map_err(|error| mongo_error(uri, error))?;
+        let names = self.database.list_collection_names().run().map_err(|error| mongo_error(uri, error))?;
         let others = names.iter().any(|name| !name.starts_with("system.") && name != "about");
         if others {
             let (uri, database) = (uri.to_owned(), self.database.name().to_owned());
@@ -190,7 +188,9 @@ mod tests {
 
     #[test]
     fn a_wrong_uri_is_refused_without_its_password() {
-        for uri in ["mongodb://u:geheim@h:notaport/x", "mongodb+srv://u:geheim@cluster.example/x", "mongodb://"] {
+        for uri in
+            ["mongodb://u:geheim@h:notaport/x", "mongodb+srv://u:geheim@cluster.example/x", "mongodb://"]
+        {
             let error = connect(uri).unwrap_err();
             assert!(!error.to_string().contains("geheim"), "{error}");
             assert_eq!(error.kind(), crate::ErrorKind::InvalidParameter, "{error}");

@@ -24,7 +24,9 @@ pub enum MongoError {
         source: Box<Error>,
     },
     /// The server does not let this user in.
-    #[error("{uri}: the server refuses this user; check user, password and `authSource` of the URI, and the user's roles")]
+    #[error(
+        "{uri}: the server refuses this user; check user, password and `authSource` of the URI, and the user's roles"
+    )]
     Refused {
         /// The tracking URI, without secrets.
         uri: String,
@@ -40,7 +42,9 @@ pub enum MongoError {
         database: String,
     },
     /// A newer Fulmen wrote the database.
-    #[error("{uri}: the database has schema version {found}, and this program knows versions up to {known}; update Fulmen, or name another database")]
+    #[error(
+        "{uri}: the database has schema version {found}, and this program knows versions up to {known}; update Fulmen, or name another database"
+    )]
     Newer {
         /// The tracking URI, without secrets.
         uri: String,
@@ -50,7 +54,9 @@ pub enum MongoError {
         known: i64,
     },
     /// One document would hold more than MongoDB's 16 MiB.
-    #[error("{uri}: what one run, model or dataset holds would exceed MongoDB's 16 MiB; log large texts as artifacts")]
+    #[error(
+        "{uri}: what one run, model or dataset holds would exceed MongoDB's 16 MiB; log large texts as artifacts"
+    )]
     TooLarge {
         /// The tracking URI, without secrets.
         uri: String,

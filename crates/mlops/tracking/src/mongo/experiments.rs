@@ -10,12 +10,16 @@ use super::{
 use crate::{Experiment, NewExperiment, Tag, TrackingError, limits::invalid, now_ms};
 
 impl MongoStore {
-    pub(super) fn create_experiment_document(&self, new: &NewExperiment) -> Result<Experiment, TrackingError> {
+    pub(super) fn create_experiment_document(
+        &self,
+        new: &NewExperiment,
+    ) -> Result<Experiment, TrackingError> {
         let collections = self.collections()?;
         // Before a number is spent.
         self.refuse_taken_experiment(&new.name)?;
         let id = self.next_number("experiments")?;
-        let location = new.artifact_location.as_deref().map(|location| location.trim_end_matches('/').to_owned());
+        let location =
+            new.artifact_location.as_deref().map(|location| location.trim_end_matches('/').to_owned());
         let now = now_ms();
         let document = ExperimentDocument {
             id,
@@ -61,9 +65,10 @@ impl MongoStore {
     fn refuse_taken_experiment(&self, name: &str) -> Result<(), TrackingError> {
         match self.experiment_named(name)? {
             None => Ok(()),
-            Some(taken) => {
-                Err(TrackingError::ExperimentExists { name: name.to_owned(), deleted: taken.deleted_time.is_some() })
-            }
+            Some(taken) => Err(TrackingError::ExperimentExists {
+                name: name.to_owned(),
+                deleted: taken.deleted_time.is_some(),
+            }),
         }
     }
 
@@ -73,7 +78,10 @@ impl MongoStore {
     }
 
     /// An experiment, deleted or not.
-    pub(super) fn experiment_document(&self, experiment_id: &str) -> Result<ExperimentDocument, TrackingError> {
+    pub(super) fn experiment_document(
+        &self,
+        experiment_id: &str,
+    ) -> Result<ExperimentDocument, TrackingError> {
         let found = self
             .collections()?
             .experiments
@@ -103,7 +111,11 @@ impl MongoStore {
         self.modify(&self.collections()?.experiments, "experiment", key, change)
     }
 
-    pub(super) fn rename_experiment_document(&self, experiment_id: &str, name: &str) -> Result<(), TrackingError> {
+    pub(super) fn rename_experiment_document(
+        &self,
+        experiment_id: &str,
+        name: &str,
+    ) -> Result<(), TrackingError> {
         if self.active_experiment(experiment_id)?.name == name {
             return Ok(());
         }
@@ -163,7 +175,11 @@ impl MongoStore {
     pub(super) fn purge_experiment_document(&self, experiment_id: &str) -> Result<(), TrackingError> {
         let experiment = self.experiment_document(experiment_id)?;
         if experiment.deleted_time.is_none() {
-            return Err(invalid("experiment", experiment_id, "delete it before its rows are removed for good"));
+            return Err(invalid(
+                "experiment",
+                experiment_id,
+                "delete it before its rows are removed for good",
+            ));
         }
         let collections = self.collections()?;
         let failed = |error| self.failed(error);
@@ -189,7 +205,11 @@ impl MongoStore {
         Ok(())
     }
 
-    pub(super) fn delete_tag_of_experiment(&self, experiment_id: &str, key: &str) -> Result<(), TrackingError> {
+    pub(super) fn delete_tag_of_experiment(
+        &self,
+        experiment_id: &str,
+        key: &str,
+    ) -> Result<(), TrackingError> {
         self.modify_experiment(experiment_id, |experiment| {
             refuse_deleted(experiment)?;
             let count = experiment.tags.len();

@@ -48,18 +48,27 @@ impl MongoStore {
         Ok(())
     }
 
-    pub(super) fn log_outputs_of_run(&self, run_id: &str, models: &[ModelOutput]) -> Result<(), TrackingError> {
+    pub(super) fn log_outputs_of_run(
+        &self,
+        run_id: &str,
+        models: &[ModelOutput],
+    ) -> Result<(), TrackingError> {
         self.modify_run(run_id, None, |run| {
             refuse_deleted(run)?;
             run.outputs.extend(models.iter().cloned());
-            run.outputs.sort_unstable_by(|left, right| (left.step, &left.model_id).cmp(&(right.step, &right.model_id)));
+            run.outputs.sort_unstable_by(|left, right| {
+                (left.step, &left.model_id).cmp(&(right.step, &right.model_id))
+            });
             run.outputs.dedup();
             Ok(())
         })?;
         Ok(())
     }
 
-    pub(super) fn dataset_summaries(&self, experiment_ids: &[String]) -> Result<Vec<DatasetSummary>, TrackingError> {
+    pub(super) fn dataset_summaries(
+        &self,
+        experiment_ids: &[String],
+    ) -> Result<Vec<DatasetSummary>, TrackingError> {
         #[derive(Debug, Deserialize)]
         struct Given {
             experiment_id: i64,
@@ -90,7 +99,10 @@ impl MongoStore {
     }
 
     /// The datasets of runs, by id.
-    pub(super) fn datasets_of(&self, runs: &[RunDocument]) -> Result<HashMap<String, DatasetDocument>, TrackingError> {
+    pub(super) fn datasets_of(
+        &self,
+        runs: &[RunDocument],
+    ) -> Result<HashMap<String, DatasetDocument>, TrackingError> {
         let ids: BTreeSet<&str> =
             runs.iter().flat_map(|run| run.datasets.iter().map(|dataset| dataset.id.as_str())).collect();
         if ids.is_empty() {
@@ -100,7 +112,9 @@ impl MongoStore {
         let found = self.collections()?.datasets.find(doc! { "_id": { "$in": ids } }).run();
         let found = found.map_err(|error| self.failed(error))?;
         found
-            .map(|dataset| dataset.map(|dataset| (dataset.id.clone(), dataset)).map_err(|error| self.failed(error)))
+            .map(|dataset| {
+                dataset.map(|dataset| (dataset.id.clone(), dataset)).map_err(|error| self.failed(error))
+            })
             .collect()
     }
 }

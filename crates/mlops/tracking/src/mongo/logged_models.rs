@@ -25,7 +25,10 @@ const USUAL_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 50_000;
 
 impl MongoStore {
-    pub(super) fn create_logged_model_document(&self, new: &NewLoggedModel) -> Result<LoggedModel, TrackingError> {
+    pub(super) fn create_logged_model_document(
+        &self,
+        new: &NewLoggedModel,
+    ) -> Result<LoggedModel, TrackingError> {
         let experiment = self.active_experiment(&new.experiment_id)?;
         let model_id = format!("m-{}", Uuid::new_v4().simple());
         let now = now_ms();
@@ -55,7 +58,8 @@ impl MongoStore {
 
     pub(super) fn find_logged_model(&self, model_id: &str) -> Result<LoggedModel, TrackingError> {
         let query = doc! { "_id": { "$eq": model_id }, "deleted_time": { "$exists": false } };
-        let found = self.collections()?.logged_models.find_one(query).run().map_err(|error| self.failed(error))?;
+        let found =
+            self.collections()?.logged_models.find_one(query).run().map_err(|error| self.failed(error))?;
         read(found.ok_or_else(|| self.not_found("logged model", model_id))?)
     }
 
@@ -117,10 +121,12 @@ impl MongoStore {
 
     /// Refuses a batch with points of models that do not exist.
     pub(super) fn refuse_unknown_models(&self, batch: &RunBatch) -> Result<(), TrackingError> {
-        let ids: BTreeSet<&str> = batch.model_metrics.iter().map(|measured| measured.model_id.as_str()).collect();
+        let ids: BTreeSet<&str> =
+            batch.model_metrics.iter().map(|measured| measured.model_id.as_str()).collect();
         for model_id in ids {
             let models = self.collections()?.logged_models.clone_with_type::<Document>();
-            let found = models.find_one(doc! { "_id": { "$eq": model_id } }).projection(doc! { "_id": 1 }).run();
+            let found =
+                models.find_one(doc! { "_id": { "$eq": model_id } }).projection(doc! { "_id": 1 }).run();
             if found.map_err(|error| self.failed(error))?.is_none() {
                 return Err(invalid("logged model", model_id, "there is none with this id"));
             }
@@ -133,7 +139,9 @@ impl MongoStore {
         let models = &self.collections()?.logged_models;
         let failed = |error| self.failed(error);
         let ids = models.clone_with_type::<Document>();
-        for found in ids.find(doc! { "metrics.run_id": run_id }).projection(doc! { "_id": 1 }).run().map_err(failed)? {
+        for found in
+            ids.find(doc! { "metrics.run_id": run_id }).projection(doc! { "_id": 1 }).run().map_err(failed)?
+        {
             let Some(model_id) = found.map_err(failed)?.remove("_id") else { continue };
             self.modify(models, "logged model", model_id, |model| {
                 model.metrics.retain(|point| point.run_id != run_id);
@@ -147,7 +155,10 @@ impl MongoStore {
         Ok(())
     }
 
-    pub(super) fn find_logged_models(&self, search: &SearchLoggedModels) -> Result<Page<LoggedModel>, TrackingError> {
+    pub(super) fn find_logged_models(
+        &self,
+        search: &SearchLoggedModels,
+    ) -> Result<Page<LoggedModel>, TrackingError> {
         let order = search.order_by.iter().map(|key| {
             let field = Field::named(Scope::LoggedModels, &key.field)?;
             Ok(OrderKey { field, descending: !key.ascending })
@@ -188,7 +199,8 @@ fn add_params(model: &mut LoggedModelDocument, params: &[Param]) -> Result<(), T
         match pair(&model.params, &param.key) {
             Some(stored) if stored != param.value => {
                 let id = &model.model_id;
-                let reason = format!("logged model {id} has {stored:?} for it, and params never change; use a tag");
+                let reason =
+                    format!("logged model {id} has {stored:?} for it, and params never change; use a tag");
                 return Err(invalid("param", &param.key, &reason));
             }
             Some(_) => {}
@@ -217,7 +229,8 @@ fn read(document: LoggedModelDocument) -> Result<LoggedModel, TrackingError> {
 
 /// The latest point of each metric on each dataset, whichever run measured it.
 fn latest_of_datasets(mut points: Vec<ModelPoint>) -> Vec<LoggedModelMetric> {
-    let key = |point: &ModelPoint| (point.k.clone(), point.dataset_name.clone(), point.dataset_digest.clone());
+    let key =
+        |point: &ModelPoint| (point.k.clone(), point.dataset_name.clone(), point.dataset_digest.clone());
     points.sort_by_cached_key(key);
     let mut latest: Vec<ModelPoint> = Vec::new();
     for point in points {

@@ -29,7 +29,8 @@ impl MongoStore {
         // A version of a logged model comes from that model's run.
         let run_id = match (&new.run_id, &new.model_id) {
             (None, Some(model_id)) => {
-                let found = self.collections()?.logged_models.find_one(doc! { "_id": { "$eq": model_id } }).run();
+                let found =
+                    self.collections()?.logged_models.find_one(doc! { "_id": { "$eq": model_id } }).run();
                 found.map_err(|error| self.failed(error))?.and_then(|model| model.source_run_id)
             }
             (run_id, _) => run_id.clone(),
@@ -63,15 +64,24 @@ impl MongoStore {
         read(document, &model)
     }
 
-    pub(super) fn version_document(&self, name: &str, version: u64) -> Result<VersionDocument, TrackingError> {
+    pub(super) fn version_document(
+        &self,
+        name: &str,
+        version: u64,
+    ) -> Result<VersionDocument, TrackingError> {
         self.version_of(&self.model_document(name)?, version)
     }
 
-    fn version_of(&self, model: &RegisteredModelDocument, version: u64) -> Result<VersionDocument, TrackingError> {
+    fn version_of(
+        &self,
+        model: &RegisteredModelDocument,
+        version: u64,
+    ) -> Result<VersionDocument, TrackingError> {
         // What is beyond the database's numbers is no version.
         let found = match i64::try_from(version) {
             Ok(number) => {
-                let found = self.collections()?.versions.find_one(doc! { "_id": version_id(model, number) }).run();
+                let found =
+                    self.collections()?.versions.find_one(doc! { "_id": version_id(model, number) }).run();
                 found.map_err(|error| self.failed(error))?
             }
             Err(_) => None,
@@ -84,7 +94,11 @@ impl MongoStore {
         read(self.version_of(&model, version)?, &model)
     }
 
-    pub(super) fn find_version_by_alias(&self, name: &str, alias: &str) -> Result<ModelVersion, TrackingError> {
+    pub(super) fn find_version_by_alias(
+        &self,
+        name: &str,
+        alias: &str,
+    ) -> Result<ModelVersion, TrackingError> {
         let model = self.model_document(name)?;
         if alias.eq_ignore_ascii_case(LATEST) {
             let versions = &self.collections()?.versions;
@@ -171,11 +185,22 @@ impl MongoStore {
         Ok(())
     }
 
-    pub(super) fn set_tag_of_version(&self, name: &str, version: u64, tag: &Tag) -> Result<(), TrackingError> {
-        self.modify_version(name, version, |document| set_pair(&mut document.tags, &tag.key, &tag.value)).map(drop)
+    pub(super) fn set_tag_of_version(
+        &self,
+        name: &str,
+        version: u64,
+        tag: &Tag,
+    ) -> Result<(), TrackingError> {
+        self.modify_version(name, version, |document| set_pair(&mut document.tags, &tag.key, &tag.value))
+            .map(drop)
     }
 
-    pub(super) fn delete_tag_of_version(&self, name: &str, version: u64, key: &str) -> Result<(), TrackingError> {
+    pub(super) fn delete_tag_of_version(
+        &self,
+        name: &str,
+        version: u64,
+        key: &str,
+    ) -> Result<(), TrackingError> {
         self.modify_version(name, version, |document| document.tags.retain(|pair| pair.k != key)).map(drop)
     }
 

@@ -112,7 +112,8 @@ impl MongoStore {
     ) -> Result<bool, TrackingError> {
         let revision = *before.revision();
         *after.revision() = revision + 1;
-        let encode = |document: &D| serialize_to_document(document).map_err(|error| self.failed(error.into()));
+        let encode =
+            |document: &D| serialize_to_document(document).map_err(|error| self.failed(error.into()));
         let mut update = difference(&encode(&before)?, encode(after)?);
         if let Some(pending) = pending {
             let pending = serialize_to_document(pending).map_err(|error| self.failed(error.into()))?;

@@ -72,7 +72,8 @@ fn prefix(run_id: &str, key: &str) -> Vec<u8> {
 
 /// What the ids of all points of a run begin with: its 32 hexadecimal digits as bytes.
 fn run_prefix(run_id: &str) -> Vec<u8> {
-    let digits: Vec<u8> = run_id.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
+    let digits: Vec<u8> =
+        run_id.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0)).collect()
 }
 
@@ -189,17 +190,18 @@ impl MongoStore {
         for model_id in models {
             let own = points.iter().filter(|point| point.model_id == model_id);
             let own: Vec<&ModelPoint> = own.map(|point| &point.point).collect();
-            let changed = self.modify(&self.collections()?.logged_models, "logged model", model_id, |model| {
-                for &point in &own {
-                    match model.metrics.iter_mut().find(|stored| stored.is_of_same(point)) {
-                        Some(stored) if !point.point().is_later(&stored.point()) => {}
-                        Some(stored) => *stored = point.clone(),
-                        None => model.metrics.push(point.clone()),
+            let changed =
+                self.modify(&self.collections()?.logged_models, "logged model", model_id, |model| {
+                    for &point in &own {
+                        match model.metrics.iter_mut().find(|stored| stored.is_of_same(point)) {
+                            Some(stored) if !point.point().is_later(&stored.point()) => {}
+                            Some(stored) => *stored = point.clone(),
+                            None => model.metrics.push(point.clone()),
+                        }
+                        keep_latest(&mut model.latest, &point.k, point.point());
                     }
-                    keep_latest(&mut model.latest, &point.k, point.point());
-                }
-                Ok(())
-            });
+                    Ok(())
+                });
             match changed {
                 // Purged meanwhile.
                 Err(error) if error.kind() == crate::ErrorKind::NotFound => {}

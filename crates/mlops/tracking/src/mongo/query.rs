@@ -23,13 +23,17 @@ pub(super) fn conditions<'a>(
 fn condition(scope: Scope, Clause { field, test }: &Clause) -> Result<Document, TrackingError> {
     let found = match field {
         // NaN is an absent value, so it differs from every number, and is neither less nor greater.
-        Field::Metric(key) => doc! { "metrics": { "$elemMatch": { "k": { "$eq": key }, "v": operand(test)? } } },
+        Field::Metric(key) => {
+            doc! { "metrics": { "$elemMatch": { "k": { "$eq": key }, "v": operand(test)? } } }
+        }
         Field::Param(key) => pair("params", key, test)?,
         Field::Tag(key) => pair("tags", key, test)?,
         Field::Dataset(DatasetField::Context) => {
             doc! { "datasets": { "$elemMatch": pair("tags", crate::lineage::CONTEXT_TAG, test)? } }
         }
-        Field::Dataset(DatasetField::Name) => doc! { "datasets": { "$elemMatch": { "name": operand(test)? } } },
+        Field::Dataset(DatasetField::Name) => {
+            doc! { "datasets": { "$elemMatch": { "name": operand(test)? } } }
+        }
         Field::Dataset(DatasetField::Digest) => {
             doc! { "datasets": { "$elemMatch": { "digest": operand(test)? } } }
         }
@@ -154,7 +158,8 @@ mod tests {
 
     #[test]
     fn what_a_user_wrote_is_never_an_operator_or_a_field() {
-        let filter = "tags.\"$where\" = '{\"$ne\": null}' AND params.\"a.b\" IN ('$x') AND run_name != '$$ROOT'";
+        let filter =
+            "tags.\"$where\" = '{\"$ne\": null}' AND params.\"a.b\" IN ('$x') AND run_name != '$$ROOT'";
         let clauses = parse_filter(Scope::Runs, filter).unwrap();
         let expected = vec![
             doc! { "tags": { "$elemMatch": { "k": { "$eq": "$where" }, "v": { "$eq": "{\"$ne\": null}" } } } },
@@ -163,7 +168,11 @@ mod tests {
         ];
         assert_eq!(conditions(Scope::Runs, &clauses).unwrap(), expected);
         let order = expression(Scope::Runs, &Field::Tag("$$ROOT.x".into()));
-        assert!(order.to_string().contains("{ \"$literal\": \"$$ROOT.x\" }") || order.to_string().contains("\"$literal\":\"$$ROOT.x\""), "{order}");
+        assert!(
+            order.to_string().contains("{ \"$literal\": \"$$ROOT.x\" }")
+                || order.to_string().contains("\"$literal\":\"$$ROOT.x\""),
+            "{order}"
+        );
     }
 
     #[test]

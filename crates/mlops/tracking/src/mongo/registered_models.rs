@@ -27,7 +27,10 @@ const USUAL_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
 
 impl MongoStore {
-    pub(super) fn create_model_document(&self, new: &NewRegisteredModel) -> Result<RegisteredModel, TrackingError> {
+    pub(super) fn create_model_document(
+        &self,
+        new: &NewRegisteredModel,
+    ) -> Result<RegisteredModel, TrackingError> {
         let now = now_ms();
         let document = RegisteredModelDocument {
             id: Uuid::new_v4().simple().to_string(),
@@ -53,7 +56,9 @@ impl MongoStore {
     }
 
     pub(super) fn find_model(&self, name: &str) -> Result<RegisteredModel, TrackingError> {
-        self.with_newest(vec![self.model_document(name)?])?.pop().ok_or_else(|| self.not_found("registered model", name))
+        self.with_newest(vec![self.model_document(name)?])?
+            .pop()
+            .ok_or_else(|| self.not_found("registered model", name))
     }
 
     pub(super) fn modify_model(
@@ -80,7 +85,11 @@ impl MongoStore {
         });
         // Two renames to one name at once: the unique index refuses the second.
         let renamed = match renamed {
-            Err(error) if name != new_name && self.model_document(name).is_ok() && self.model_document(new_name).is_ok() => {
+            Err(error)
+                if name != new_name
+                    && self.model_document(name).is_ok()
+                    && self.model_document(new_name).is_ok() =>
+            {
                 drop(error);
                 return Err(exists(new_name));
             }
@@ -90,11 +99,18 @@ impl MongoStore {
             "$set": { "name": new_name, "last_update_time": now }, "$inc": { "revision": 1_i64 },
         };
         let versions = &self.collections()?.versions;
-        versions.update_many(doc! { "model": renamed.id }, update).run().map_err(|error| self.failed(error))?;
+        versions
+            .update_many(doc! { "model": renamed.id }, update)
+            .run()
+            .map_err(|error| self.failed(error))?;
         self.find_model(new_name)
     }
 
-    pub(super) fn describe_model(&self, name: &str, description: &str) -> Result<RegisteredModel, TrackingError> {
+    pub(super) fn describe_model(
+        &self,
+        name: &str,
+        description: &str,
+    ) -> Result<RegisteredModel, TrackingError> {
         let changed = self.modify_model(name, |model| {
             model.description = Some(description.to_owned());
             model.last_update_time = now_ms();
@@ -133,7 +149,12 @@ impl MongoStore {
         Ok(())
     }
 
-    pub(super) fn set_alias_of_version(&self, name: &str, alias: &str, version: u64) -> Result<(), TrackingError> {
+    pub(super) fn set_alias_of_version(
+        &self,
+        name: &str,
+        alias: &str,
+        version: u64,
+    ) -> Result<(), TrackingError> {
         let number = self.version_document(name, version)?.version;
         let entry = AliasEntry { alias: alias.to_owned(), version: number };
         self.modify_model(name, |model| {
@@ -163,13 +184,20 @@ impl MongoStore {
     }
 
     /// The newest version of each of these stages, by number; of every stage where none is named.
-    pub(super) fn newest_versions(&self, name: &str, stages: &[Stage]) -> Result<Vec<ModelVersion>, TrackingError> {
+    pub(super) fn newest_versions(
+        &self,
+        name: &str,
+        stages: &[Stage],
+    ) -> Result<Vec<ModelVersion>, TrackingError> {
         let mut versions = self.find_model(name)?.latest_versions;
         versions.retain(|version| stages.is_empty() || stages.contains(&version.current_stage));
         Ok(versions)
     }
 
-    pub(super) fn find_models(&self, search: &SearchRegistry) -> Result<Page<RegisteredModel>, TrackingError> {
+    pub(super) fn find_models(
+        &self,
+        search: &SearchRegistry,
+    ) -> Result<Page<RegisteredModel>, TrackingError> {
         let clauses = parse_filter(Scope::RegisteredModels, &search.filter)?;
         let prepared = Search {
             scope: Scope::RegisteredModels,
@@ -185,7 +213,10 @@ impl MongoStore {
     }
 
     /// Models as their users see them, each with the newest version of each stage, by number.
-    fn with_newest(&self, models: Vec<RegisteredModelDocument>) -> Result<Vec<RegisteredModel>, TrackingError> {
+    fn with_newest(
+        &self,
+        models: Vec<RegisteredModelDocument>,
+    ) -> Result<Vec<RegisteredModel>, TrackingError> {
         let ids: Vec<Bson> = models.iter().map(|model| Bson::from(model.id.as_str())).collect();
         let pipeline = [
             doc! { "$match": { "model": { "$in": ids } } },
@@ -211,11 +242,18 @@ impl MongoStore {
 }
 
 /// A condition for each clause. Prompts are left out unless a clause asks for them; what such a clause says is then settled.
-pub(super) fn conditions_about_prompts(scope: Scope, clauses: &[Clause]) -> Result<Vec<Document>, TrackingError> {
+pub(super) fn conditions_about_prompts(
+    scope: Scope,
+    clauses: &[Clause],
+) -> Result<Vec<Document>, TrackingError> {
     let (wants_prompts, others) = settle_prompts(clauses);
     let is_prompt = doc! { "tags": { "$elemMatch": { "k": IS_PROMPT, "v": "true" } } };
     let mut all = conditions(scope, &others)?;
-    all.push(if wants_prompts { is_prompt } else { doc! { "$nor": [is_prompt] } });
+    all.push(if wants_prompts {
+        is_prompt
+    } else {
+        doc! { "$nor": [is_prompt] }
+    });
     Ok(all)
 }
 

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::{
     MongoStore,
     documents::{
-        DatasetDocument, JournalPosition, Pending, Point, RunDocument, keep_latest, pair, pairs_of, params_of,
-        set_pair, tags_of,
+        DatasetDocument, JournalPosition, Pending, Point, RunDocument, keep_latest, pair, pairs_of,
+        params_of, set_pair, tags_of,
     },
     points,
 };
@@ -62,12 +62,17 @@ impl MongoStore {
 
     /// A run, deleted or not.
     pub(super) fn run_document(&self, run_id: &str) -> Result<RunDocument, TrackingError> {
-        let found = self.collections()?.runs.find_one(doc! { "_id": { "$eq": run_id } }).projection(projection());
+        let found =
+            self.collections()?.runs.find_one(doc! { "_id": { "$eq": run_id } }).projection(projection());
         let found = found.run().map_err(|error| self.failed(error))?;
         found.ok_or_else(|| self.not_found("run", run_id))
     }
 
-    pub(super) fn update_run_document(&self, run_id: &str, update: &RunUpdate) -> Result<RunInfo, TrackingError> {
+    pub(super) fn update_run_document(
+        &self,
+        run_id: &str,
+        update: &RunUpdate,
+    ) -> Result<RunInfo, TrackingError> {
         let changed = self.modify_run(run_id, None, |run| {
             refuse_deleted(run)?;
             run.status = update.status.unwrap_or(run.status);
@@ -119,7 +124,11 @@ impl MongoStore {
         }
         self.forget(run_id);
         let (low, high) = points::range(run_id, None);
-        collections.points.delete_many(doc! { "_id": { "$gte": low, "$lte": high } }).run().map_err(failed)?;
+        collections
+            .points
+            .delete_many(doc! { "_id": { "$gte": low, "$lte": high } })
+            .run()
+            .map_err(failed)?;
         self.forget_measurements(run_id)
     }
 
@@ -138,7 +147,12 @@ impl MongoStore {
             let position = position(run, &records.journal_id);
             if records.after != position || records.last <= position {
                 let (run_id, journal_id) = (run_id.to_owned(), records.journal_id.clone());
-                return Err(TrackingError::JournalOrder { run_id, journal_id, position, after: records.after });
+                return Err(TrackingError::JournalOrder {
+                    run_id,
+                    journal_id,
+                    position,
+                    after: records.after,
+                });
             }
             apply(run, &records.batch)?;
             if let Some(finish) = records.finish {

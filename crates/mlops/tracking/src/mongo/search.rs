@@ -61,7 +61,8 @@ impl MongoStore {
         let columns = columns(&search.order, search.last);
         // MLflow's clients send an empty token for the first page.
         let token = search.page_token.filter(|token| !token.is_empty());
-        let after = token.map(|token| page_token::decode(&search.identity, token, columns.len())).transpose()?;
+        let after =
+            token.map(|token| page_token::decode(&search.identity, token, columns.len())).transpose()?;
         let mut pipeline = Vec::new();
         if !search.conditions.is_empty() {
             pipeline.push(doc! { "$match": { "$and": search.conditions.clone() } });
@@ -84,7 +85,8 @@ impl MongoStore {
         // One more tells whether there is a next page.
         pipeline.push(doc! { "$limit": search.page_size as i64 + 1 });
 
-        let found = collection.aggregate(pipeline).allow_disk_use(true).run().map_err(|error| self.failed(error))?;
+        let found =
+            collection.aggregate(pipeline).allow_disk_use(true).run().map_err(|error| self.failed(error))?;
         let mut items = Vec::new();
         let mut last = Vec::new();
         for document in found {
@@ -121,7 +123,10 @@ impl MongoStore {
         Ok(Page { items: self.read_runs(page.items)?, next_page_token: page.next_page_token })
     }
 
-    pub(super) fn find_experiments(&self, search: &SearchExperiments) -> Result<Page<Experiment>, TrackingError> {
+    pub(super) fn find_experiments(
+        &self,
+        search: &SearchExperiments,
+    ) -> Result<Page<Experiment>, TrackingError> {
         let mut all = conditions(Scope::Experiments, &parse_filter(Scope::Experiments, &search.filter)?)?;
         all.extend(view(search.view));
         let prepared = Search {
@@ -145,7 +150,9 @@ impl MongoStore {
         let after = match token.map(|token| page_token::decode(&identity, token, 1)).transpose()? {
             None => None,
             Some(cells) => match cells.as_slice() {
-                [Cell::Text(digits)] => Some(super::points::id_from_hex(digits).ok_or(TrackingError::PageToken)?),
+                [Cell::Text(digits)] => {
+                    Some(super::points::id_from_hex(digits).ok_or(TrackingError::PageToken)?)
+                }
                 _ => return Err(TrackingError::PageToken),
             },
         };

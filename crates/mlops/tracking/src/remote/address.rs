@@ -32,10 +32,16 @@ impl Address {
     pub(super) fn read(uri: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, TrackingError> {
         let invalid = |reason: &str| {
             let shown = uri.split_once("://").map_or("", |(scheme, _)| scheme);
-            TrackingError::from(UriError::Invalid { uri: format!("{shown}://…"), reason: reason.to_owned() })
+            TrackingError::from(UriError::Invalid {
+                uri: format!("{shown}://…"), reason: reason.to_owned()
+            })
         };
-        let Some((scheme, rest)) = uri.split_once("://") else { return Err(invalid("`://` has to follow the scheme")) };
-        if rest.contains(['?', '#']) || rest.chars().any(|character| character.is_whitespace() || character.is_control()) {
+        let Some((scheme, rest)) = uri.split_once("://") else {
+            return Err(invalid("`://` has to follow the scheme"));
+        };
+        if rest.contains(['?', '#'])
+            || rest.chars().any(|character| character.is_whitespace() || character.is_control())
+        {
             return Err(invalid("options, spaces and `#` have no meaning here; write http://host:port/path"));
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -50,20 +56,22 @@ impl Address {
         if base.parse::<ureq::http::Uri>().is_err() {
             return Err(invalid("it is no URI; write http://host:port/path"));
         }
-        let basic = |user: &str, password: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        let basic =
+            |user: &str, password: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         // As in MLflow's client: what the URI says, then user and password, then the token.
-        let authorization = match (secrets, variable("MLFLOW_TRACKING_USERNAME"), variable("MLFLOW_TRACKING_TOKEN")) {
-            (Some(secrets), ..) => {
-                let (user, password) = secrets.split_once(':').unwrap_or((secrets, ""));
-                Some(basic(&decode(user), &decode(password)))
-            }
-            (None, Some(user), _) => {
-                Some(basic(&user, &variable("MLFLOW_TRACKING_PASSWORD").unwrap_or_default()))
-            }
-            (None, None, Some(token)) => Some(format!("Bearer {token}")),
-            (None, None, None) => None,
-        };
+        let authorization =
+            match (secrets, variable("MLFLOW_TRACKING_USERNAME"), variable("MLFLOW_TRACKING_TOKEN")) {
+                (Some(secrets), ..) => {
+                    let (user, password) = secrets.split_once(':').unwrap_or((secrets, ""));
+                    Some(basic(&decode(user), &decode(password)))
+                }
+                (None, Some(user), _) => {
+                    Some(basic(&user, &variable("MLFLOW_TRACKING_PASSWORD").unwrap_or_default()))
+                }
+                (None, None, Some(token)) => Some(format!("Bearer {token}")),
+                (None, None, None) => None,
+            };
         let is_true = |text: String| ["1", "true", "yes"].contains(&text.to_ascii_lowercase().as_str());
         Ok(Self {
             base,
@@ -89,7 +97,11 @@ mod tests {
 
     #[test]
     fn secrets_of_the_uri_go_before_those_of_the_environment() {
-        let variables = [("MLFLOW_TRACKING_USERNAME", "ada"), ("MLFLOW_TRACKING_PASSWORD", "x"), ("MLFLOW_TRACKING_TOKEN", "t")];
+        let variables = [
+            ("MLFLOW_TRACKING_USERNAME", "ada"),
+            ("MLFLOW_TRACKING_PASSWORD", "x"),
+            ("MLFLOW_TRACKING_TOKEN", "t"),
+        ];
         let address = read("https://bob:p%40ss@host:5000/mlflow/", &variables).unwrap();
         assert_eq!(address.base, "https://host:5000/mlflow");
         assert_eq!(address.authorization.as_deref(), Some("Basic Ym9iOnBAc3M="));
@@ -101,7 +113,14 @@ mod tests {
 
     #[test]
     fn a_wrong_uri_is_refused_without_its_password() {
-        for uri in ["http://", "http://u:geheim@", "http://u:geheim@h:1/x?y=1", "http:/h", "http://:5000", "http://u:geheim@h h"] {
+        for uri in [
+            "http://",
+            "http://u:geheim@",
+            "http://u:geheim@h:1/x?y=1",
+            "http:/h",
+            "http://:5000",
+            "http://u:geheim@h h",
+        ] {
             let error = read(uri, &[]).unwrap_err().to_string();
             assert!(!error.contains("geheim"), "{error}");
         }

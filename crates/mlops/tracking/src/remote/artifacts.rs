@@ -58,7 +58,8 @@ impl RemoteArtifacts {
     pub fn put_file(&self, artifact_uri: &str, path: &str, from: &Path) -> Result<(), TrackingError> {
         let url = self.url(artifact_uri, path)?;
         let file = File::open(from).map_err(|source| file_error(from, "open it for an upload", source))?;
-        let request = self.client.request("PUT", &url).map_err(|error| error.into_remote(self.client.uri()))?;
+        let request =
+            self.client.request("PUT", &url).map_err(|error| error.into_remote(self.client.uri()))?;
         let request = request.header("Content-Type", "application/octet-stream").body(file);
         let request = request.map_err(|error| ureq::Error::from(error).into_remote(self.client.uri()))?;
         let agent = self.client.agent();
@@ -78,8 +79,10 @@ impl RemoteArtifacts {
     /// the server may fail with.
     pub fn get_file(&self, artifact_uri: &str, path: &str, to: &Path) -> Result<(), TrackingError> {
         let url = self.url(artifact_uri, path)?;
-        let request = self.client.request("GET", &url).map_err(|error| error.into_remote(self.client.uri()))?;
-        let request = request.body(()).map_err(|error| ureq::Error::from(error).into_remote(self.client.uri()))?;
+        let request =
+            self.client.request("GET", &url).map_err(|error| error.into_remote(self.client.uri()))?;
+        let request =
+            request.body(()).map_err(|error| ureq::Error::from(error).into_remote(self.client.uri()))?;
         let agent = self.client.agent();
         let request = agent.configure_request(request).timeout_per_read(Some(STALLED)).build();
         let mut answer = agent.run(request).map_err(|error| error.into_remote(self.client.uri()))?;
@@ -93,7 +96,10 @@ impl RemoteArtifacts {
             let expected = answer.body().content_length();
             let bytes = io::copy(&mut answer.body_mut().as_reader(), &mut file)?;
             if expected.is_some_and(|expected| expected != bytes) {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server sent less than it said"));
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the server sent less than it said",
+                ));
             }
             file.sync_all()?;
             fs::rename(&partial, to)
@@ -158,7 +164,11 @@ impl RemoteArtifacts {
         let place = place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
         let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\\');
         if path.starts_with('/') || !place.split('/').all(is_plain) {
-            return Err(invalid("artifact path", path, "it is not a plain path below the artifacts of its run"));
+            return Err(invalid(
+                "artifact path",
+                path,
+                "it is not a plain path below the artifacts of its run",
+            ));
         }
         Ok(place)
     }
@@ -185,7 +195,10 @@ mod tests {
         assert_eq!(place("mlflow-artifacts:/1/r/artifacts", "model/a b").unwrap(), "1/r/artifacts/model/a b");
         assert_eq!(place("mlflow-artifacts:/1", "").unwrap(), "1");
         assert_eq!(place("mlflow-artifacts://host:5000/1", "x").unwrap(), "1/x");
-        assert_eq!(artifacts.url("mlflow-artifacts:/1", "a b/%2e").unwrap(), "/api/2.0/mlflow-artifacts/artifacts/1/a%20b/%252e");
+        assert_eq!(
+            artifacts.url("mlflow-artifacts:/1", "a b/%2e").unwrap(),
+            "/api/2.0/mlflow-artifacts/artifacts/1/a%20b/%252e"
+        );
         for (uri, path) in [
             ("mlflow-artifacts:/1", "../2/x"),
             ("mlflow-artifacts:/1", "/etc/passwd"),

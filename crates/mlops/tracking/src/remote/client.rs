@@ -14,7 +14,8 @@ use super::{address::Address, error::RemoteError};
 use crate::{ErrorKind, TrackingError};
 
 /// Pauses before a request is tried again.
-const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(600), Duration::from_millis(1800)];
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_millis(600), Duration::from_millis(1800)];
 /// The longest pause that a server may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(10);
@@ -58,7 +59,8 @@ impl Client {
         if let Some(path) = &address.client_certificate {
             let variable = "MLFLOW_TRACKING_CLIENT_CERT_PATH";
             let (certificates, key) = read_pem(path, variable)?;
-            let no_key = || certificate_error(path, variable, ureq::Error::Tls("the file holds no private key"));
+            let no_key =
+                || certificate_error(path, variable, ureq::Error::Tls("the file holds no private key"));
             tls = tls.client_cert(Some(ClientCert::new_with_certs(&certificates, key.ok_or_else(no_key)?)));
         }
         let config = Agent::config_builder()
@@ -80,13 +82,22 @@ impl Client {
         &self.base
     }
 
-    pub(super) fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, TrackingError> {
+    pub(super) fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, TrackingError> {
         let query = query.iter().map(|(name, value)| format!("{name}={}", encode(value)));
         let path = format!("{path}?{}", query.collect::<Vec<_>>().join("&"));
         self.call("GET", &path, None, Again::Harmless)
     }
 
-    pub(super) fn post<T: DeserializeOwned>(&self, path: &str, body: &Value, again: Again) -> Result<T, TrackingError> {
+    pub(super) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        again: Again,
+    ) -> Result<T, TrackingError> {
         self.call("POST", path, Some(body), again)
     }
 
@@ -118,7 +129,12 @@ impl Client {
         }
     }
 
-    fn try_call(&self, method: &str, path: &str, body: Option<&str>) -> Result<Response<ureq::Body>, ureq::Error> {
+    fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
         let request = self.request(method, path)?;
         match body {
             Some(body) => {
@@ -133,7 +149,11 @@ impl Client {
     }
 
     /// The beginning of a request, with what lets it in.
-    pub(super) fn request(&self, method: &str, path: &str) -> Result<ureq::http::request::Builder, ureq::Error> {
+    pub(super) fn request(
+        &self,
+        method: &str,
+        path: &str,
+    ) -> Result<ureq::http::request::Builder, ureq::Error> {
         let url = match path.strip_prefix('/') {
             Some(path) => format!("{}/{path}", self.base),
             None => format!("{}/api/2.0/mlflow/{path}", self.base),
@@ -173,9 +193,12 @@ impl Client {
         let told: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |name: &str| told.get(name).and_then(Value::as_str).map(str::to_owned);
         match (text("error_code"), text("message")) {
-            (Some(code), message) => {
-                RemoteError::Refused { uri: self.base.to_string(), status, code, message: message.unwrap_or_default() }
-            }
+            (Some(code), message) => RemoteError::Refused {
+                uri: self.base.to_string(),
+                status,
+                code,
+                message: message.unwrap_or_default(),
+            },
             // A page of HTML: the route is unknown, or a proxy cannot reach the server.
             (None, _) if matches!(status, 404 | 405) => self.not_mlflow(status, body),
             (None, _) => RemoteError::Refused {
@@ -205,7 +228,9 @@ impl IntoRemote for ureq::Error {
 
 fn is_worth_another(error: &RemoteError, again: Again) -> bool {
     match error {
-        RemoteError::Unreachable { source, .. } => again == Again::Harmless && is_passing(source) || is_unsent(source),
+        RemoteError::Unreachable { source, .. } => {
+            again == Again::Harmless && is_passing(source) || is_unsent(source)
+        }
         RemoteError::Refused { status: 429 | 503, .. } => true,
         RemoteError::Refused { status, .. } => {
             again == Again::Harmless && *status >= 500 && error.kind() == ErrorKind::Unavailable

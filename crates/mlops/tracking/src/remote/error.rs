@@ -29,7 +29,9 @@ pub enum RemoteError {
         message: String,
     },
     /// Something answers, but not as an MLflow server does.
-    #[error("{uri}: what answers is no MLflow server (HTTP {status}: {text}); check port and path of the URI")]
+    #[error(
+        "{uri}: what answers is no MLflow server (HTTP {status}: {text}); check port and path of the URI"
+    )]
     NotMlflow {
         /// The tracking URI, without secrets.
         uri: String,
@@ -67,7 +69,9 @@ pub enum RemoteError {
         source: std::io::Error,
     },
     /// The artifacts of this URI do not go through the tracking server.
-    #[error("{uri}: the tracking server does not hand through the artifacts of {artifact_uri:?}; it does those of mlflow-artifacts:")]
+    #[error(
+        "{uri}: the tracking server does not hand through the artifacts of {artifact_uri:?}; it does those of mlflow-artifacts:"
+    )]
     ForeignArtifacts {
         /// The tracking URI, without secrets.
         uri: String,
@@ -95,7 +99,9 @@ fn kind_of(code: &str, status: u16) -> ErrorKind {
         "INVALID_PARAMETER_VALUE" | "BAD_REQUEST" | "MALFORMED_REQUEST" | "NOT_IMPLEMENTED" => {
             ErrorKind::InvalidParameter
         }
-        "INVALID_STATE" | "INVALID_STATE_TRANSITION" | "RESOURCE_CONFLICT" | "ABORTED" => ErrorKind::InvalidState,
+        "INVALID_STATE" | "INVALID_STATE_TRANSITION" | "RESOURCE_CONFLICT" | "ABORTED" => {
+            ErrorKind::InvalidState
+        }
         "PERMISSION_DENIED" | "UNAUTHENTICATED" | "CUSTOMER_UNAUTHORIZED" | "FEATURE_DISABLED" => {
             ErrorKind::Broken
         }

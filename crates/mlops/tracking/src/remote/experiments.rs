@@ -36,7 +36,9 @@ impl RemoteStore {
         }
         match self.client.post::<Created>("experiments/create", &body, Again::IfUnsent) {
             Ok(created) => self.find_experiment(&created.experiment_id),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(self.taken(&new.name)?.unwrap_or(error)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Err(self.taken(&new.name)?.unwrap_or(error))
+            }
             Err(error) => Err(error),
         }
     }
@@ -80,7 +82,10 @@ impl RemoteStore {
         }
     }
 
-    pub(super) fn find_experiments(&self, search: &SearchExperiments) -> Result<Page<Experiment>, TrackingError> {
+    pub(super) fn find_experiments(
+        &self,
+        search: &SearchExperiments,
+    ) -> Result<Page<Experiment>, TrackingError> {
         #[derive(Debug, Deserialize)]
         struct Found {
             #[serde(default)]
@@ -103,7 +108,11 @@ impl RemoteStore {
         Ok(Page { items, next_page_token: our_token(&identity, found.next_page_token) })
     }
 
-    pub(super) fn rename_experiment_there(&self, experiment_id: &str, name: &str) -> Result<(), TrackingError> {
+    pub(super) fn rename_experiment_there(
+        &self,
+        experiment_id: &str,
+        name: &str,
+    ) -> Result<(), TrackingError> {
         if self.active_experiment(experiment_id)?.name == name {
             return Ok(());
         }
@@ -145,9 +154,14 @@ impl RemoteStore {
         set.map(drop).or_else(|error| self.active_experiment(experiment_id).and(Err(error)))
     }
 
-    pub(super) fn delete_tag_of_experiment(&self, experiment_id: &str, key: &str) -> Result<(), TrackingError> {
+    pub(super) fn delete_tag_of_experiment(
+        &self,
+        experiment_id: &str,
+        key: &str,
+    ) -> Result<(), TrackingError> {
         let body = json!({ "experiment_id": experiment_id, "key": key });
-        let deleted = self.client.post::<Nothing>("experiments/delete-experiment-tag", &body, Again::IfUnsent);
+        let deleted =
+            self.client.post::<Nothing>("experiments/delete-experiment-tag", &body, Again::IfUnsent);
         deleted.map(drop).or_else(|error| self.active_experiment(experiment_id).and(Err(error)))
     }
 }

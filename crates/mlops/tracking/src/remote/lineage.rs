@@ -10,8 +10,8 @@ use super::{
     wire::{LoggedModelWire, Nothing, SummaryWire},
 };
 use crate::{
-    DatasetSummary, ErrorKind, LineageStore, LoggedModel, LoggedModelStatus, ModelOutput, NewLoggedModel, Page,
-    Param, RunInputs, SearchLoggedModels, Tag, TrackingError, ViewType, limits, run_name,
+    DatasetSummary, ErrorKind, LineageStore, LoggedModel, LoggedModelStatus, ModelOutput, NewLoggedModel,
+    Page, Param, RunInputs, SearchLoggedModels, Tag, TrackingError, ViewType, limits, run_name,
 };
 
 /// Results of a page unless it is asked otherwise; MLflow has no more either.
@@ -100,7 +100,8 @@ impl LineageStore for RemoteStore {
         }
         // Under `/api/2.0/` MLflow's own route lacks a slash.
         let path = "/ajax-api/2.0/mlflow/experiments/search-datasets";
-        let found: Found = self.client.post(path, &json!({ "experiment_ids": experiment_ids }), Again::Harmless)?;
+        let found: Found =
+            self.client.post(path, &json!({ "experiment_ids": experiment_ids }), Again::Harmless)?;
         Ok(found.dataset_summaries.into_iter().map(DatasetSummary::from).collect())
     }
 
@@ -161,8 +162,9 @@ impl LineageStore for RemoteStore {
                 Some(known) if known.value == param.value => {}
                 Some(known) => {
                     let stored = &known.value;
-                    let reason =
-                        format!("logged model {model_id} has {stored:?} for it, and params never change; use a tag");
+                    let reason = format!(
+                        "logged model {model_id} has {stored:?} for it, and params never change; use a tag"
+                    );
                     return Err(limits::invalid("param", &param.key, &reason));
                 }
             }
@@ -181,7 +183,9 @@ impl LineageStore for RemoteStore {
             return Ok(());
         }
         let body = json!({ "model_id": model_id, "tags": tags_json(tags) });
-        self.client.call::<Nothing>("PATCH", &model_path(model_id, "/tags"), Some(&body), Again::Harmless).map(drop)
+        self.client
+            .call::<Nothing>("PATCH", &model_path(model_id, "/tags"), Some(&body), Again::Harmless)
+            .map(drop)
     }
 
     fn delete_logged_model_tag(&self, model_id: &str, key: &str) -> Result<(), TrackingError> {
@@ -212,7 +216,8 @@ impl LineageStore for RemoteStore {
         if search.experiment_ids.is_empty() {
             return Ok(Page { items: Vec::new(), next_page_token: None });
         }
-        let order = search.order_by.iter().map(|key| json!({ "field_name": key.field, "ascending": key.ascending }));
+        let order =
+            search.order_by.iter().map(|key| json!({ "field_name": key.field, "ascending": key.ascending }));
         let datasets = search.datasets.iter().map(|(name, digest)| {
             let mut json = json!({ "dataset_name": name });
             if let Some(digest) = digest {

@@ -35,7 +35,9 @@ impl Request {
     fn has_room(&self, list: usize, bytes: usize) -> bool {
         let entries: usize = self.lists.iter().map(Vec::len).sum();
         entries == 0
-            || self.lists[list].len() < LISTS[list].1 && entries < MOST_ENTRIES && self.bytes + bytes <= MOST_BYTES
+            || self.lists[list].len() < LISTS[list].1
+                && entries < MOST_ENTRIES
+                && self.bytes + bytes <= MOST_BYTES
     }
 
     fn json(self, run_id: &str) -> Value {
@@ -69,7 +71,8 @@ impl RemoteStore {
             Err(reason) => return reason,
         };
         for given in &batch.params {
-            let stored = run.params().iter().find(|stored| stored.key == given.key && stored.value != given.value);
+            let stored =
+                run.params().iter().find(|stored| stored.key == given.key && stored.value != given.value);
             if let Some(stored) = stored {
                 return TrackingError::ParamConflict {
                     run_id: run_id.to_owned(),
@@ -102,7 +105,8 @@ impl RemoteStore {
     }
 
     fn refuse_unknown_models(&self, batch: &RunBatch) -> Result<(), TrackingError> {
-        let ids: BTreeSet<&str> = batch.model_metrics.iter().map(|measured| measured.model_id.as_str()).collect();
+        let ids: BTreeSet<&str> =
+            batch.model_metrics.iter().map(|measured| measured.model_id.as_str()).collect();
         for model_id in ids {
             match self.find_logged_model(model_id) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -136,7 +140,12 @@ impl RemoteStore {
             let position = self.ask_position(run_id, &records.journal_id)?;
             if records.after != position || records.last <= position {
                 let (run_id, journal_id) = journal;
-                return Err(TrackingError::JournalOrder { run_id, journal_id, position, after: records.after });
+                return Err(TrackingError::JournalOrder {
+                    run_id,
+                    journal_id,
+                    position,
+                    after: records.after,
+                });
             }
         }
         let delivered = self.deliver(run_id, records);
@@ -154,7 +163,8 @@ impl RemoteStore {
             self.log_there(run_id, &records.batch)?;
         }
         if let Some(finish) = records.finish {
-            let update = RunUpdate { status: Some(finish.status), end_time: Some(finish.end_time), run_name: None };
+            let update =
+                RunUpdate { status: Some(finish.status), end_time: Some(finish.end_time), run_name: None };
             self.update_run(run_id, &update)?;
         }
         let tag = json!({

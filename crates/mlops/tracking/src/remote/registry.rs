@@ -43,7 +43,9 @@ impl RemoteStore {
     /// Of two refusals that MLflow's words do not tell apart: the model, or the version, is missing.
     fn model_missing(&self, name: &str, error: TrackingError) -> TrackingError {
         match error.kind() {
-            ErrorKind::NotFound | ErrorKind::InvalidParameter => self.registered_model(name).err().unwrap_or(error),
+            ErrorKind::NotFound | ErrorKind::InvalidParameter => {
+                self.registered_model(name).err().unwrap_or(error)
+            }
             _ => error,
         }
     }
@@ -75,7 +77,8 @@ impl ModelRegistry for RemoteStore {
         if let Some(description) = &new.description {
             body["description"] = description.as_str().into();
         }
-        let created: FoundModel = self.registry("POST", "registered-models/create", &body, Again::IfUnsent)?;
+        let created: FoundModel =
+            self.registry("POST", "registered-models/create", &body, Again::IfUnsent)?;
         Ok(created.registered_model.into())
     }
 
@@ -144,7 +147,8 @@ impl ModelRegistry for RemoteStore {
 
     fn delete_registered_model_tag(&self, name: &str, key: &str) -> Result<(), TrackingError> {
         let body = json!({ "name": name, "key": key });
-        let deleted = self.registry::<Nothing>("DELETE", "registered-models/delete-tag", &body, Again::Harmless);
+        let deleted =
+            self.registry::<Nothing>("DELETE", "registered-models/delete-tag", &body, Again::Harmless);
         deleted.map(drop).map_err(|error| self.model_missing(name, error))
     }
 
@@ -165,7 +169,8 @@ impl ModelRegistry for RemoteStore {
 
     fn model_version_by_alias(&self, name: &str, alias: &str) -> Result<ModelVersion, TrackingError> {
         limits::check_alias(alias)?;
-        let found = self.client.get::<FoundVersion>("registered-models/alias", &[("name", name), ("alias", alias)]);
+        let found =
+            self.client.get::<FoundVersion>("registered-models/alias", &[("name", name), ("alias", alias)]);
         found.map(|found| found.model_version.into()).map_err(|error| self.model_missing(name, error))
     }
 
@@ -184,12 +189,15 @@ impl ModelRegistry for RemoteStore {
             }
         }
         let created = self.registry::<FoundVersion>("POST", "model-versions/create", &body, Again::IfUnsent);
-        created.map(|created| created.model_version.into()).map_err(|error| self.model_missing(&new.name, error))
+        created
+            .map(|created| created.model_version.into())
+            .map_err(|error| self.model_missing(&new.name, error))
     }
 
     fn model_version(&self, name: &str, version: u64) -> Result<ModelVersion, TrackingError> {
         let number = self.number(name, version)?;
-        let found = self.client.get::<FoundVersion>("model-versions/get", &[("name", name), ("version", &number)]);
+        let found =
+            self.client.get::<FoundVersion>("model-versions/get", &[("name", name), ("version", &number)]);
         found.map(|found| found.model_version.into()).map_err(|error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::InvalidParameter => {
                 self.not_found("model version", &format!("{name}/{version}"))
@@ -229,7 +237,8 @@ impl ModelRegistry for RemoteStore {
             "stage": stage.as_str(),
             "archive_existing_versions": archive_existing,
         });
-        let moved = self.registry::<Nothing>("POST", "model-versions/transition-stage", &body, Again::Harmless);
+        let moved =
+            self.registry::<Nothing>("POST", "model-versions/transition-stage", &body, Again::Harmless);
         moved.map_err(|error| self.version_missing(name, version, error))?;
         self.model_version(name, version)
     }
@@ -265,7 +274,8 @@ impl ModelRegistry for RemoteStore {
         }
         let stages: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
         let body = json!({ "name": name, "stages": stages });
-        let found = self.registry::<Found>("POST", "registered-models/get-latest-versions", &body, Again::Harmless);
+        let found =
+            self.registry::<Found>("POST", "registered-models/get-latest-versions", &body, Again::Harmless);
         let found = found.map_err(|error| self.model_missing(name, error))?;
         Ok(found.model_versions.into_iter().map(ModelVersion::from).collect())
     }

@@ -57,7 +57,9 @@ impl RemoteStore {
     /// Says more about a refusal: MLflow calls a deleted run and a missing one wrong parameters.
     pub(super) fn explained(&self, run_id: &str, error: TrackingError) -> TrackingError {
         match error.kind() {
-            ErrorKind::InvalidParameter | ErrorKind::NotFound => self.active_run(run_id).err().unwrap_or(error),
+            ErrorKind::InvalidParameter | ErrorKind::NotFound => {
+                self.active_run(run_id).err().unwrap_or(error)
+            }
             _ => error,
         }
     }
@@ -239,14 +241,19 @@ impl TrackingStore for RemoteStore {
             next_page_token: Option<String>,
         }
         let identity = format!("history {:?} {:?}", query.run_id, query.key);
-        let size = limits::page_size(query.max_results, LARGEST_HISTORY_PAGE, LARGEST_HISTORY_PAGE)?.to_string();
+        let size =
+            limits::page_size(query.max_results, LARGEST_HISTORY_PAGE, LARGEST_HISTORY_PAGE)?.to_string();
         let token = servers_token(&identity, query.page_token.as_deref())?;
         let axes = wire::axes(self.find_run(&query.run_id)?.tags());
-        let mut parameters =
-            vec![("run_id", query.run_id.as_str()), ("metric_key", query.key.as_str()), ("max_results", &size)];
+        let mut parameters = vec![
+            ("run_id", query.run_id.as_str()),
+            ("metric_key", query.key.as_str()),
+            ("max_results", &size),
+        ];
         parameters.extend(token.as_deref().map(|token| ("page_token", token)));
         let found: Found = self.client.get("metrics/get-history", &parameters)?;
-        let mut items: Vec<Metric> = found.metrics.into_iter().map(|metric| metric.into_metric(&axes)).collect();
+        let mut items: Vec<Metric> =
+            found.metrics.into_iter().map(|metric| metric.into_metric(&axes)).collect();
         // MLflow orders by time first.
         items.sort_by_key(|metric| (metric.step, metric.timestamp));
         Ok(Page { items, next_page_token: our_token(&identity, found.next_page_token) })

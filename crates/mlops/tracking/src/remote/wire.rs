@@ -262,16 +262,22 @@ impl From<RunWire> for Run {
             input.tags.sort_by(|left, right| left.key.cmp(&right.key));
             let DatasetWire { name, digest, source_type, source, schema, profile } = input.dataset;
             let (schema, profile) = (some(schema), some(profile));
-            DatasetInput { tags: input.tags, dataset: Dataset { name, digest, source_type, source, schema, profile } }
+            DatasetInput {
+                tags: input.tags,
+                dataset: Dataset { name, digest, source_type, source, schema, profile },
+            }
         });
-        let mut models: Vec<String> = wire.inputs.model_inputs.into_iter().map(|model| model.model_id).collect();
+        let mut models: Vec<String> =
+            wire.inputs.model_inputs.into_iter().map(|model| model.model_id).collect();
         models.sort_unstable();
         let outputs = wire.outputs.model_outputs.into_iter();
         Self {
             info: wire.info.into(),
             data,
             inputs: RunInputs { datasets: datasets.collect(), models },
-            outputs: outputs.map(|output| ModelOutput { model_id: output.model_id, step: output.step }).collect(),
+            outputs: outputs
+                .map(|output| ModelOutput { model_id: output.model_id, step: output.step })
+                .collect(),
         }
     }
 }
@@ -296,7 +302,8 @@ impl From<SummaryWire> for DatasetSummary {
 /// A point as the server takes it. MLflow's servers pass over the axis.
 pub(super) fn metric_json(metric: &Metric) -> Value {
     let mut json = json!({ "key": metric.key, "timestamp": metric.timestamp, "step": metric.step });
-    json["value"] = crate::number::serialize(&metric.value, serde_json::value::Serializer).unwrap_or_default();
+    json["value"] =
+        crate::number::serialize(&metric.value, serde_json::value::Serializer).unwrap_or_default();
     if let Some(axis) = axis_name(metric.axis) {
         json["axis"] = axis.into();
     }
@@ -323,7 +330,10 @@ mod tests {
     fn points_keep_their_bits() {
         let metric = Metric { axis: Axis::Sample, timestamp: 1, ..Metric::at_step("m", 0.1 + 0.2, i64::MAX) };
         let text = metric_json(&metric).to_string();
-        assert_eq!(text, r#"{"key":"m","timestamp":1,"step":9223372036854775807,"value":0.30000000000000004,"axis":"sample"}"#);
+        assert_eq!(
+            text,
+            r#"{"key":"m","timestamp":1,"step":9223372036854775807,"value":0.30000000000000004,"axis":"sample"}"#
+        );
         let back: MetricWire = serde_json::from_str(&text).unwrap();
         assert_eq!(back.into_metric(&HashMap::new()), metric);
         assert_eq!(metric_json(&Metric { value: f64::INFINITY, ..metric })["value"], "Infinity");

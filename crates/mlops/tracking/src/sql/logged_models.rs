@@ -5,13 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::{
-    Fault,
-    dialect::Lock,
-    metrics,
-    paging::Search,
-    query::Sql,
-    search::experiment_keys,
-    session::Session,
+    Fault, dialect::Lock, metrics, paging::Search, query::Sql, search::experiment_keys, session::Session,
 };
 use crate::{
     LoggedModel, LoggedModelStatus, NewLoggedModel, Page, Param, SearchLoggedModels, Tag, TrackingError,

@@ -2,13 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{
-    Fault,
-    paging::Search,
-    query::Sql,
-    registered_models,
-    session::Session,
-};
+use super::{Fault, paging::Search, query::Sql, registered_models, session::Session};
 use crate::{
     ModelVersion, NewModelVersion, Page, SearchRegistry, Stage, Tag, TrackingError,
     filter::{Scope, parse_filter, parse_order_by},

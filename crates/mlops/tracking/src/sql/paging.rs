@@ -83,4 +83,3 @@ pub(super) fn values_of(
     let cells = page_token::decode(identity, token, columns)?;
     Ok(Some(cells.into_iter().map(Into::into).collect()))
 }
-

@@ -12,8 +12,7 @@ use super::{
 };
 use crate::{
     LifecycleStage, NewRun, Param, Run, RunData, RunInfo, RunInputs, RunStatus, RunUpdate, Tag,
-    limits::invalid,
-    now_ms, run_name,
+    limits::invalid, now_ms, run_name,
 };
 
 /// The columns that [`from_row`] reads, from `runs r JOIN experiments e`.

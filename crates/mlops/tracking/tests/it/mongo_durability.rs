@@ -101,7 +101,10 @@ fn a_server_that_is_killed_in_the_load_loses_and_doubles_nothing_acknowledged() 
     let reader = store(&uri);
     let in_shared = history(&reader, &shared);
     let distinct: HashSet<_> = in_shared.iter().map(|point| (point.step, point.value.to_bits())).collect();
-    assert_eq!((in_shared.len(), distinct.len()), ((WRITERS / 2 * batches * BATCH) as usize, in_shared.len()));
+    assert_eq!(
+        (in_shared.len(), distinct.len()),
+        ((WRITERS / 2 * batches * BATCH) as usize, in_shared.len())
+    );
     for (writer, run_id) in own.iter().enumerate().filter(|(writer, _)| writer % 2 == 1) {
         let steps: Vec<i64> = history(&reader, run_id).iter().map(|point| point.step).collect();
         assert_eq!(steps, (0..batches * BATCH).collect::<Vec<_>>(), "writer {writer}");
@@ -134,7 +137,11 @@ fn a_batch_whose_writer_died_half_way_is_there_whole_and_once() {
         return skipped(&format!("this server has no validators to make a write fail with: {error}"));
     }
     store.log_journal(&run_id, &records(1, 2)).unwrap_err();
-    assert_eq!(all.count_documents(doc! {}).run().unwrap(), BATCH as u64, "the points of the first batch only");
+    assert_eq!(
+        all.count_documents(doc! {}).run().unwrap(),
+        BATCH as u64,
+        "the points of the first batch only"
+    );
     let waiting = runs.find_one(doc! { "_id": &run_id, "pending.0": { "$exists": true } }).run().unwrap();
     assert!(waiting.is_some());
     database.run_command(restore).run().unwrap();
@@ -190,7 +197,10 @@ fn a_server_that_is_down_is_reported_with_the_way_out_and_without_the_password()
     let store: Arc<_> = open("mongodb://ada:geheim@127.0.0.1:1/db?serverSelectionTimeoutMS=200").unwrap();
     let error = store.experiment("0").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert_eq!(error.to_string(), "mongodb://127.0.0.1:1/db: no MongoDB server answers; start it, or check host and port");
+    assert_eq!(
+        error.to_string(),
+        "mongodb://127.0.0.1:1/db: no MongoDB server answers; start it, or check host and port"
+    );
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {
         assert!(!error.to_string().contains("geheim"), "{error}");

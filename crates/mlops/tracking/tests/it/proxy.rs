@@ -61,8 +61,11 @@ fn serve(mut client: TcpStream, upstream: u16, judge: &Mutex<Box<Judge>>) -> Opt
         Fate::Refuse => return None,
         Fate::Answer(status) => {
             let body = r#"{"error_code": "INTERNAL_ERROR", "message": "told to fail"}"#;
-            let head = format!("HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\nConnection: close\r\n");
-            client.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).ok()?;
+            let head =
+                format!("HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\nConnection: close\r\n");
+            client
+                .write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
+                .ok()?;
             return Some(());
         }
         Fate::Slow(milliseconds) => thread::sleep(Duration::from_millis(milliseconds)),
@@ -111,5 +114,7 @@ fn read_request(client: &mut TcpStream) -> Option<Vec<u8>> {
 /// The answer to a GET, as text; empty where nobody answers.
 pub(crate) fn get(port: u16, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-    forward(port, request.as_bytes()).map(|answer| String::from_utf8_lossy(&answer).into_owned()).unwrap_or_default()
+    forward(port, request.as_bytes())
+        .map(|answer| String::from_utf8_lossy(&answer).into_owned())
+        .unwrap_or_default()
 }

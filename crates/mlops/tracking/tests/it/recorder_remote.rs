@@ -10,8 +10,8 @@ use std::{
 };
 
 use fulmen_tracking::{
-    DeliveryReport, HistoryQuery, Metric, NewRun, Param, RecorderOptions, RemoteStore, RunRecorder, RunStatus,
-    Tag, TrackingStore, sync,
+    DeliveryReport, HistoryQuery, Metric, NewRun, Param, RecorderOptions, RemoteStore, RunRecorder,
+    RunStatus, Tag, TrackingStore, sync,
 };
 use fulmen_utils::testing::skipped;
 
@@ -29,13 +29,23 @@ fn new_run(store: &dyn TrackingStore) -> String {
     store.create_run(&NewRun { experiment_id: "0".into(), ..NewRun::default() }).unwrap().info.run_id
 }
 
-fn record(store: &Arc<dyn TrackingStore>, journal: &Path, run_id: &str, steps: std::ops::Range<i64>) -> RunRecorder {
+fn record(
+    store: &Arc<dyn TrackingStore>,
+    journal: &Path,
+    run_id: &str,
+    steps: std::ops::Range<i64>,
+) -> RunRecorder {
     let options = RecorderOptions { finish_timeout: Duration::from_secs(1), ..RecorderOptions::default() };
     let recorder = RunRecorder::start_with(Arc::clone(store), journal, run_id, options).unwrap();
     recorder.log_params(&[Param::new("lr", "0.1")]).unwrap();
     recorder.set_tags(&[Tag::new("stage", "training")]).unwrap();
     for step in steps {
-        recorder.log_metrics(&[Metric { timestamp: step, ..Metric::at_step("loss", 1.0 / (step + 1) as f64, step) }]).unwrap();
+        recorder
+            .log_metrics(&[Metric {
+                timestamp: step,
+                ..Metric::at_step("loss", 1.0 / (step + 1) as f64, step)
+            }])
+            .unwrap();
     }
     recorder
 }
@@ -45,7 +55,10 @@ fn sync_all(journal: &Path, store: &dyn TrackingStore) -> DeliveryReport {
     for _ in 0..600 {
         match sync(journal, store) {
             Ok(report) => return report,
-            Err(error) if error.to_string().contains("in use") || error.kind() == fulmen_tracking::ErrorKind::Unavailable => {
+            Err(error)
+                if error.to_string().contains("in use")
+                    || error.kind() == fulmen_tracking::ErrorKind::Unavailable =>
+            {
                 std::thread::sleep(Duration::from_millis(100));
             }
             Err(error) => panic!("{error:?}"),
@@ -57,7 +70,8 @@ fn sync_all(journal: &Path, store: &dyn TrackingStore) -> DeliveryReport {
 #[track_caller]
 fn everything_is_there_once(store: &dyn TrackingStore, run_id: &str, count: i64) {
     let query = HistoryQuery { run_id: run_id.into(), key: "loss".into(), ..HistoryQuery::default() };
-    let steps: Vec<i64> = store.metric_history(&query).unwrap().items.iter().map(|metric| metric.step).collect();
+    let steps: Vec<i64> =
+        store.metric_history(&query).unwrap().items.iter().map(|metric| metric.step).collect();
     assert_eq!(steps, (0..count).collect::<Vec<_>>());
     let run = store.run(run_id).unwrap();
     assert_eq!(run.info.status, RunStatus::Finished);
@@ -145,7 +159,12 @@ fn a_server_that_is_down_at_first_and_killed_in_the_middle_gets_everything_in_th
     server.restart();
     server.wait_until_healthy();
     for step in 100..6000 {
-        recorder.log_metrics(&[Metric { timestamp: step, ..Metric::at_step("loss", 1.0 / (step + 1) as f64, step) }]).unwrap();
+        recorder
+            .log_metrics(&[Metric {
+                timestamp: step,
+                ..Metric::at_step("loss", 1.0 / (step + 1) as f64, step)
+            }])
+            .unwrap();
         if step % 100 == 0 {
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -16,14 +16,26 @@ use crate::services;
 
 /// What MLflow's server (3.17 on SQLite) does otherwise, and why.
 const NOT_KEPT: &[(&str, &str)] = &[
-    ("experiments::deletion_hides_and_restoring_brings_back", "restoring an experiment restores all its runs"),
+    (
+        "experiments::deletion_hides_and_restoring_brings_back",
+        "restoring an experiment restores all its runs",
+    ),
     ("lineage::purging_takes_the_inputs_along", NO_PURGE),
     ("logged_models::a_deleted_model_is_hidden", "there is no request for deleted logged models"),
-    ("logged_models::searches_filter_order_and_page", "filters know the status of a logged model as a number"),
-    ("logged_models::the_latest_point_of_each_dataset_is_kept", "a metric has one point for a model, time and step, whatever the dataset"),
+    (
+        "logged_models::searches_filter_order_and_page",
+        "filters know the status of a logged model as a number",
+    ),
+    (
+        "logged_models::the_latest_point_of_each_dataset_is_kept",
+        "a metric has one point for a model, time and step, whatever the dataset",
+    ),
     ("metrics::nan_and_infinities_are_kept", "an infinity is kept as the largest finite number"),
     ("metrics::the_axis_is_kept", "a metric has one axis here, in a tag of its run"),
-    ("registry::version_numbers_are_never_used_again", "there is no field for where a version's files can be read"),
+    (
+        "registry::version_numbers_are_never_used_again",
+        "there is no field for where a version's files can be read",
+    ),
     ("registry_search::quotes_in_names_and_values_mean_themselves", NO_DOUBLED_QUOTES),
     ("runs::a_deleted_run_refuses_writes_until_restored", "the time of a deletion is not told"),
     ("runs::purging_needs_deletion_and_is_final", NO_PURGE),
@@ -127,7 +139,8 @@ fn the_axis_of_a_metric_is_kept_in_a_tag_that_nobody_sees() {
     let query = HistoryQuery { run_id: run_id.clone(), key: "val/acc".into(), ..HistoryQuery::default() };
     assert_eq!(reader.metric_history(&query).unwrap().items, [epoch(1), epoch(2)]);
     let run = reader.run(&run_id).unwrap();
-    let axes: Vec<(&str, Axis)> = run.data.metrics.iter().map(|metric| (metric.key.as_str(), metric.axis)).collect();
+    let axes: Vec<(&str, Axis)> =
+        run.data.metrics.iter().map(|metric| (metric.key.as_str(), metric.axis)).collect();
     assert_eq!(axes, [("loss", Axis::Step), ("val/acc", Axis::Epoch)]);
     assert_eq!(run.data.tags, [Tag::new("mlflow.runName", run.info.run_name.as_str())]);
     let search = SearchRuns { experiment_ids: vec!["0".into()], ..SearchRuns::default() };
@@ -153,7 +166,8 @@ fn filters_reach_the_server_as_they_are() {
         ("tags.opt LIKE 'a%'", vec![]),
         ("tags.opt ILIKE 'a%' and attributes.status = 'RUNNING'", vec![&first]),
     ] {
-        let search = SearchRuns { experiment_ids: vec!["0".into()], filter: filter.into(), ..SearchRuns::default() };
+        let search =
+            SearchRuns { experiment_ids: vec!["0".into()], filter: filter.into(), ..SearchRuns::default() };
         let runs = store.search_runs(&search).unwrap().items;
         assert_eq!(runs.iter().map(|run| &run.info.run_id).collect::<Vec<_>>(), found, "{filter}");
     }
@@ -166,7 +180,8 @@ fn what_is_deleted_refuses_writes_until_it_is_restored() {
     let run_id = new_run(&store);
     let batch = RunBatch { tags: vec![Tag::new("t", "1")], ..RunBatch::default() };
     store.delete_run(&run_id).unwrap();
-    for error in [store.delete_run(&run_id), store.log_batch(&run_id, &batch), store.delete_tag(&run_id, "t")] {
+    for error in [store.delete_run(&run_id), store.log_batch(&run_id, &batch), store.delete_tag(&run_id, "t")]
+    {
         assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidState);
     }
     store.restore_run(&run_id).unwrap();

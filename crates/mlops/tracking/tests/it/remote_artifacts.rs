@@ -15,7 +15,8 @@ fn files_go_there_and_come_back_with_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("from"), folder.path().join("deep/er/to"));
     // Larger than any buffer on the way.
-    let bytes: Vec<u8> = (0..20_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..20_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     fs::write(&from, &bytes).unwrap();
     let artifacts = store.artifacts();
     artifacts.put_file(&uri, "model/größe 1.bin", &from).unwrap();

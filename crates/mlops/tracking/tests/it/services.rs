@@ -51,7 +51,12 @@ impl Server {
             let ended = self.process.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
             let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
             assert!(ended.is_none(), "{} ended: {}", self.program.display(), log());
-            assert!(begin.elapsed() < Duration::from_secs(180), "{} is silent: {}", self.program.display(), log());
+            assert!(
+                begin.elapsed() < Duration::from_secs(180),
+                "{} is silent: {}",
+                self.program.display(),
+                log()
+            );
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -95,7 +100,9 @@ pub(crate) fn own_mongodb() -> Option<Server> {
     if let Some(program) = on_path("mongod") {
         return Some(Server::start(&program, |folder, port| {
             let folder = folder.display().to_string();
-            ["--port", &port.to_string(), "--bind_ip", "127.0.0.1", "--dbpath", &folder].map(str::to_owned).to_vec()
+            ["--port", &port.to_string(), "--bind_ip", "127.0.0.1", "--dbpath", &folder]
+                .map(str::to_owned)
+                .to_vec()
         }));
     }
     let program = service("secantusd-py")?;
@@ -130,7 +137,13 @@ pub(crate) fn at_exit(server: Server) {
         own = std::process::id(),
         folder = server.folder.path().display(),
     );
-    Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    Command::new("sh")
+        .args(["-c", &script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     std::mem::forget(server);
 }
 
