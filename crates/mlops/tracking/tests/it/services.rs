@@ -137,14 +137,14 @@ pub(crate) fn at_exit(server: Server) {
         own = std::process::id(),
         folder = server.folder.path().display(),
     );
-    Command::new("sh")
+    let watcher = Command::new("sh")
         .args(["-c", &script])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    std::mem::forget(server);
+    std::mem::forget((server, watcher));
 }
 
 /// Why tests of tracking servers are skipped.
