@@ -12,7 +12,7 @@ pub(crate) const MEGABYTE: f64 = 1e6;
 /// Where the machine's counters are read.
 #[derive(Debug)]
 pub struct Machine {
-    system: System,
+    system: Option<System>,
     networks: Option<Networks>,
     /// Bytes received and sent when it was first looked at.
     first_traffic: (u64, u64),
@@ -23,10 +23,12 @@ impl Machine {
     /// Opens the counters; a GPU's where NVIDIA's library is there.
     #[must_use]
     pub fn open() -> Self {
-        let mut system = System::new();
-        // The share of the CPU is that between two looks.
-        system.refresh_cpu_usage();
-        let networks = Some(Networks::new_with_refreshed_list());
+        let mut system = System::new().ok();
+        if let Some(system) = &mut system {
+            // The share of the CPU is that between two looks.
+            system.refresh_cpu_usage();
+        }
+        let networks = Networks::new_with_refreshed_list().ok();
         let first_traffic = networks.as_ref().map_or((0, 0), traffic);
         Self { system, networks, first_traffic, gpus: Gpus::open() }
     }
@@ -41,13 +43,15 @@ impl Machine {
     pub fn sample(&mut self) -> Vec<(String, f64)> {
         let mut found: Vec<(String, f64)> = Vec::new();
         let mut add = |name: &str, value: f64| found.push((name.to_owned(), value));
-        self.system.refresh_cpu_usage();
-        self.system.refresh_memory();
-        add("cpu_utilization_percentage", f64::from(self.system.global_cpu_usage()));
-        let (used, total) = (self.system.used_memory() as f64, self.system.total_memory() as f64);
-        if total > 0.0 {
-            add("system_memory_usage_megabytes", used / MEGABYTE);
-            add("system_memory_usage_percentage", used / total * 100.0);
+        if let Some(system) = &mut self.system {
+            system.refresh_cpu_usage();
+            system.refresh_memory();
+            add("cpu_utilization_percentage", f64::from(system.global_cpu_usage()));
+            let (used, total) = (system.used_memory() as f64, system.total_memory() as f64);
+            if total > 0.0 {
+                add("system_memory_usage_megabytes", used / MEGABYTE);
+                add("system_memory_usage_percentage", used / total * 100.0);
+            }
         }
         if let Some([used, free]) = disk(Path::new("/")) {
             // As `df` counts: what only the superuser may use is neither.

@@ -8,10 +8,14 @@ use clap_complete::ArgValueCompleter;
 
 use crate::commands::completions;
 
+pub(crate) use registry::{
+    ExperimentsArguments, ExperimentsCommand, ModelsArguments, ModelsCommand, PlaceArguments, SearchArguments,
+};
 pub(crate) use storage::{
     ArtifactsArguments, ArtifactsCommand, CacheArguments, CacheCommand, KeysArguments, KeysCommand,
 };
 
+mod registry;
 mod storage;
 
 const STYLES: Styles = Styles::styled()
@@ -49,6 +53,10 @@ pub(crate) enum Command {
     Predict(PredictArguments),
     /// Recorded runs: list, show, compare, delete
     Runs(RunsArguments),
+    /// Groups of runs: list, show, create, rename, delete, restore, set-tag, delete-tag
+    Experiments(ExperimentsArguments),
+    /// The model registry: list, show, register, versions, alias, promote, diff, lineage, delete
+    Models(ModelsArguments),
     /// Bring what killed runs have left in their journals into the tracking store
     Sync {
         #[command(flatten)]

@@ -4,3 +4,4 @@ pub(crate) mod error;
 pub(crate) mod profile;
 pub(crate) mod progress;
 pub(crate) mod table;
+pub(crate) mod time;

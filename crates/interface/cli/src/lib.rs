@@ -79,6 +79,8 @@ fn run(arguments: Arguments) -> Result<fulmen_contracts::ExitCode, CliError> {
         Command::Test(evaluate) => commands::evaluate::test(evaluate),
         Command::Predict(predict) => commands::evaluate::predict(predict),
         Command::Runs(runs) => commands::runs::run(runs),
+        Command::Experiments(experiments) => commands::experiments::run(experiments),
+        Command::Models(models) => commands::models::run(models),
         Command::Sync { store, overrides } => commands::sync::run(&store, &overrides),
         Command::Server(server) => commands::server::run(server),
         Command::Artifacts(artifacts) => commands::artifacts::run(artifacts),

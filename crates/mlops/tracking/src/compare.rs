@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Run, TrackingError, TrackingStore};
+use crate::{Metric, Run, TrackingError, TrackingStore};
 
 /// Runs side by side.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,34 +30,45 @@ pub struct Difference<T> {
 /// [`TrackingError::NotFound`] for an unknown run, and what the store may fail with.
 pub fn compare(store: &dyn TrackingStore, run_ids: &[&str]) -> Result<Comparison, TrackingError> {
     let runs = run_ids.iter().map(|run_id| store.run(run_id)).collect::<Result<Vec<_>, _>>()?;
-    let params = differences(&runs, |run| {
-        run.data.params.iter().map(|param| (param.key.as_str(), param.value.clone())).collect()
-    });
-    let params = keep(params, |left, right| left == right);
-    let metrics = differences(&runs, |run| {
-        run.data.metrics.iter().map(|metric| (metric.key.as_str(), metric.value)).collect()
-    });
-    // By bits: NaN equals itself here.
-    let metrics = keep(metrics, |left, right| left.to_bits() == right.to_bits());
+    let params: Vec<BTreeMap<String, String>> = (runs.iter())
+        .map(|run| run.data.params.iter().map(|param| (param.key.clone(), param.value.clone())).collect())
+        .collect();
+    let metrics: Vec<&[Metric]> = runs.iter().map(|run| run.data.metrics.as_slice()).collect();
+    let (params, metrics) = (differences(&params), differences_of_metrics(&metrics));
     Ok(Comparison { runs, params, metrics })
 }
 
-fn differences<'a, T: Clone>(
-    runs: &'a [Run],
-    values: impl Fn(&'a Run) -> BTreeMap<&'a str, T>,
-) -> Vec<Difference<T>> {
-    let columns: Vec<_> = runs.iter().map(values).collect();
-    let keys: BTreeSet<&str> = columns.iter().flat_map(|column| column.keys().copied()).collect();
-    let of_key = |key: &str| columns.iter().map(|column| column.get(key).cloned()).collect();
-    keys.into_iter().map(|key| Difference { key: key.to_owned(), values: of_key(key) }).collect()
+/// The keys in which these differ, with the value of each, sorted by key.
+#[must_use]
+pub fn differences(sides: &[BTreeMap<String, String>]) -> Vec<Difference<String>> {
+    let sides: Vec<BTreeMap<&str, String>> = sides
+        .iter()
+        .map(|side| side.iter().map(|(key, value)| (key.as_str(), value.clone())).collect())
+        .collect();
+    different(&sides, |left, right| left == right)
 }
 
-fn keep<T>(mut all: Vec<Difference<T>>, same: impl Fn(&T, &T) -> bool) -> Vec<Difference<T>> {
-    all.retain(|difference| {
-        !difference.values.windows(2).all(|pair| match (&pair[0], &pair[1]) {
+/// The metrics in which these differ, with the value of each, sorted by key.
+#[must_use]
+pub fn differences_of_metrics(sides: &[&[Metric]]) -> Vec<Difference<f64>> {
+    let sides: Vec<BTreeMap<&str, f64>> = (sides.iter())
+        .map(|side| side.iter().map(|metric| (metric.key.as_str(), metric.value)).collect())
+        .collect();
+    // By bits: NaN equals itself here.
+    different(&sides, |left, right| left.to_bits() == right.to_bits())
+}
+
+fn different<T: Clone>(sides: &[BTreeMap<&str, T>], same: impl Fn(&T, &T) -> bool) -> Vec<Difference<T>> {
+    let keys: BTreeSet<&str> = sides.iter().flat_map(|side| side.keys().copied()).collect();
+    let of_key = |key: &str| sides.iter().map(|side| side.get(key).cloned()).collect::<Vec<_>>();
+    let alike = |values: &[Option<T>]| {
+        values.windows(2).all(|pair| match (&pair[0], &pair[1]) {
             (Some(left), Some(right)) => same(left, right),
             (left, right) => left.is_none() && right.is_none(),
         })
-    });
-    all
+    };
+    keys.into_iter()
+        .map(|key| Difference { key: key.to_owned(), values: of_key(key) })
+        .filter(|difference| !alike(&difference.values))
+        .collect()
 }

@@ -59,7 +59,7 @@ mod sqlite;
 mod store;
 mod uri;
 
-pub use compare::{Comparison, Difference, compare};
+pub use compare::{Comparison, Difference, compare, differences, differences_of_metrics};
 pub use entities::{
     Experiment, LifecycleStage, Metric, Param, Run, RunData, RunInfo, RunStatus, Tag, ViewType, now_ms,
 };

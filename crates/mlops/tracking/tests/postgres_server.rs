@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use fulmen_tracking::{
-    ErrorKind, HistoryQuery, Metric, ModelRegistry, NewRegisteredModel, NewRun, PostgresError, PostgresStore,
-    RunBatch, RunRecorder, RunStatus, Store, Tag, TrackingError, TrackingStore, conformance::postgres_server,
-    open,
+    ErrorKind, HistoryQuery, Metric, ModelRegistry, NewExperiment, NewRegisteredModel, NewRun, PostgresError,
+    PostgresStore, RunBatch, RunRecorder, RunStatus, Store, Tag, TrackingError, TrackingStore,
+    conformance::postgres_server, open,
 };
 use postgres::{Client, NoTls};
 
@@ -209,4 +209,27 @@ fn certificates_are_verified_as_sslmode_asks() {
     let sql = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name = 'fulmen'";
     assert!(client.query_one(sql, &[]).unwrap().get::<_, i64>(0) >= 1);
     drop(store);
+}
+
+#[test]
+fn purging_leaves_no_points_behind() {
+    let Some(uri) = database() else { return };
+    let store = store(&uri);
+    let points = |value| vec![Metric { timestamp: 1, ..Metric::at_step("m", value, 1) }];
+    let experiment = NewExperiment { name: "e".into(), ..NewExperiment::default() };
+    let experiment_id = store.create_experiment(&experiment).unwrap().experiment_id;
+    let kept = new_run(&store);
+    let gone = new_run(&store);
+    let with_experiment = NewRun { experiment_id: experiment_id.clone(), ..NewRun::default() };
+    let with_experiment = store.create_run(&with_experiment).unwrap().info.run_id;
+    for run_id in [&kept, &gone, &with_experiment] {
+        store.log_batch(run_id, &RunBatch { metrics: points(1.0), ..RunBatch::default() }).unwrap();
+    }
+    store.delete_run(&gone).unwrap();
+    store.purge_run(&gone).unwrap();
+    store.delete_experiment(&experiment_id).unwrap();
+    store.purge_experiment(&experiment_id).unwrap();
+    let mut client = Client::connect(&uri, NoTls).unwrap();
+    let left = client.query_one("SELECT count(*) FROM metrics", &[]).unwrap();
+    assert_eq!(left.get::<_, i64>(0), 1);
 }

@@ -4,7 +4,7 @@ use fulmen_tracking::{MAX_PARAM_VALUE, Param};
 use serde_json::Value;
 
 /// Every leaf of `config`: `model.depth = 18`, `dataset.transforms.0._target_ = vision.normalize`.
-pub(crate) fn params(config: &Value) -> Vec<Param> {
+pub fn params(config: &Value) -> Vec<Param> {
     let mut params = Vec::new();
     flatten(String::new(), config, &mut params);
     params

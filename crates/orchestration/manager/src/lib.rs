@@ -18,6 +18,7 @@ mod worker;
 
 pub use error::ManagerError;
 pub use find::{experiments, find_run, search_runs};
+pub use flatten::params as params_of;
 pub use folder::RunFolder;
 pub use follow::{Ended, Interrupts};
 pub use launch::{Launch, Manager, Report};

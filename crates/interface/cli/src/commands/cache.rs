@@ -10,9 +10,9 @@ use fulmen_utils::text;
 use serde_json::{Value, json};
 
 use super::encryption::{Encryption, section};
-use super::runs::ago;
 use crate::arguments::{CacheArguments, CacheCommand, StoreArguments};
 use crate::display::table::{self, Align};
+use crate::display::time::ago;
 use crate::embedded;
 use crate::error::CliError;
 use crate::terminal::{BOLD, CYAN, DIM, GREEN, RED, say, say_json, styled, tell};

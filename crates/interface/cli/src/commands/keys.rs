@@ -9,9 +9,9 @@ use fulmen_encryption::{EncryptionError, KeySource, Keyring, MasterKey};
 use serde_json::json;
 
 use super::encryption::Encryption;
-use super::runs::ago;
 use crate::arguments::{KeysArguments, KeysCommand, StoreArguments};
 use crate::display::table::{self, Align};
+use crate::display::time::ago;
 use crate::embedded;
 use crate::error::CliError;
 use crate::terminal::{CYAN, DIM, GREEN, RED, say, say_json, styled, tell};

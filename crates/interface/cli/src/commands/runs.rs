@@ -1,7 +1,6 @@
 //! `fulmen runs`: what the store holds.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use fulmen_contracts::ExitCode;
 use fulmen_manager::{RunFolder, experiments, find_run, search_runs};
@@ -13,6 +12,7 @@ use super::open_store;
 use crate::arguments::{RunsArguments, RunsCommand, StoreArguments};
 use crate::display::progress::number;
 use crate::display::table::{self, Align};
+use crate::display::time::{ago, milliseconds};
 use crate::embedded;
 use crate::error::CliError;
 use crate::terminal::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, say, say_json, styled, tell};
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: RunsArguments) -> Result<ExitCode, CliError> {
 }
 
 /// `key=value` and the rest.
-fn split(words: Vec<String>) -> (Vec<String>, Vec<String>) {
+pub(super) fn split(words: Vec<String>) -> (Vec<String>, Vec<String>) {
     words.into_iter().partition(|word| word.contains('='))
 }
 
@@ -136,15 +136,9 @@ fn show(run: &Run) {
         .collect();
     table::show(&[("metric", Align::Left), ("latest", Align::Right), ("step", Align::Right)], metrics);
     say("");
-    table::show(
-        &[("param", Align::Left), ("value", Align::Left)],
-        run.data.params.iter().map(|param| vec![param.key.clone(), param.value.clone()]).collect(),
-    );
+    table::pairs("param", run.data.params.iter().map(|param| (&param.key, &param.value)));
     say("");
-    table::show(
-        &[("tag", Align::Left), ("value", Align::Left)],
-        run.data.tags.iter().map(|tag| vec![tag.key.clone(), tag.value.clone()]).collect(),
-    );
+    table::pairs("tag", run.data.tags.iter().map(|tag| (&tag.key, &tag.value)));
 }
 
 fn side_by_side(store: &dyn TrackingStore, wanted: &[String], json: bool) -> Result<ExitCode, CliError> {
@@ -165,23 +159,11 @@ fn side_by_side(store: &dyn TrackingStore, wanted: &[String], json: bool) -> Res
         return Ok(ExitCode::Success);
     }
     let names: Vec<String> = comparison.runs.iter().map(|run| run.info.run_name.clone()).collect();
-    let head: Vec<_> = [("differs in", Align::Left)]
-        .into_iter()
-        .chain(names.iter().map(|name| (name.as_str(), Align::Right)))
-        .collect();
-    let absent = || styled(DIM, "—");
-    let params = comparison.params.into_iter().map(|one| {
-        (one.key, one.values.into_iter().map(|value| value.unwrap_or_else(absent)).collect::<Vec<_>>())
-    });
-    let metrics = comparison.metrics.into_iter().map(|one| {
-        (one.key, one.values.into_iter().map(|value| value.map_or_else(absent, number)).collect())
-    });
-    let rows: Vec<_> = params.chain(metrics).map(|(key, values)| [vec![key], values].concat()).collect();
-    if rows.is_empty() {
-        tell("the runs do not differ");
-    } else {
-        table::show(&head, rows);
-    }
+    let rows = [
+        table::differences(comparison.params, |value| value),
+        table::differences(comparison.metrics, number),
+    ];
+    table::show_differences("the runs do not differ", &names, rows.concat());
     Ok(ExitCode::Success)
 }
 
@@ -218,7 +200,7 @@ fn delete(
     Ok(ExitCode::Success)
 }
 
-fn status(status: RunStatus) -> String {
+pub(super) fn status(status: RunStatus) -> String {
     let style = match status {
         RunStatus::Finished => GREEN,
         RunStatus::Failed => RED,
@@ -231,19 +213,4 @@ fn status(status: RunStatus) -> String {
 fn took(run: &Run) -> String {
     let end = run.info.end_time.unwrap_or_else(now_ms);
     text::clock(milliseconds(end - run.info.start_time))
-}
-
-/// How long ago a time was, in milliseconds since 1970.
-pub(crate) fn ago(time: i64) -> String {
-    let seconds = milliseconds(now_ms() - time).as_secs();
-    match seconds {
-        0..60 => "just now".to_owned(),
-        60..3600 => format!("{} min ago", seconds / 60),
-        3600..86_400 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} days ago", seconds / 86_400),
-    }
-}
-
-fn milliseconds(count: i64) -> Duration {
-    Duration::from_millis(u64::try_from(count).unwrap_or(0))
 }

@@ -1,8 +1,9 @@
 //! Tables for a terminal.
 
 use anstream::adapter::strip_str;
+use fulmen_tracking::Difference;
 
-use crate::terminal::{BOLD, say, styled};
+use crate::terminal::{BOLD, DIM, say, styled, tell};
 
 /// To which side a column leans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,29 @@ pub(crate) enum Align {
 /// Prints rows under a head. The last column may be as wide as it is; nothing is cut.
 pub(crate) fn show(head: &[(&str, Align)], rows: Vec<Vec<String>>) {
     say(text(head, &rows));
+}
+
+/// Prints keys and values under `title`.
+pub(crate) fn pairs<'a>(title: &str, pairs: impl Iterator<Item = (&'a String, &'a String)>) {
+    let rows = pairs.map(|(key, value)| vec![key.clone(), value.clone()]).collect();
+    show(&[(title, Align::Left), ("value", Align::Left)], rows);
+}
+
+/// Rows for [`show_differences`]: a key, and its value on each side.
+pub(crate) fn differences<T>(all: Vec<Difference<T>>, text: impl Fn(T) -> String) -> Vec<Vec<String>> {
+    let cell = |value: Option<T>| value.map_or_else(|| styled(DIM, "—"), &text);
+    all.into_iter()
+        .map(|one| [one.key].into_iter().chain(one.values.into_iter().map(cell)).collect())
+        .collect()
+}
+
+/// Prints in what the things called `names` differ; where in nothing, says `alike`.
+pub(crate) fn show_differences(alike: &str, names: &[String], rows: Vec<Vec<String>>) {
+    if rows.is_empty() {
+        return tell(alike);
+    }
+    let sides = names.iter().map(|name| (name.as_str(), Align::Right));
+    show(&[("differs in", Align::Left)].into_iter().chain(sides).collect::<Vec<_>>(), rows);
 }
 
 /// The table as text.

@@ -17,6 +17,11 @@ impl Sandbox {
     pub fn new() -> Self {
         let worker = fulmen().with_file_name("fulmen-worker");
         assert!(worker.is_file(), "these tests need {}: run them with `make test`", worker.display());
+        Self::without_worker()
+    }
+
+    /// For commands that start no worker.
+    pub fn without_worker() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 

@@ -21,6 +21,7 @@ mod http;
 mod images;
 mod interrupted;
 mod predict;
+mod registry;
 mod resume;
 mod server;
 mod storage;

@@ -55,20 +55,19 @@ fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 
 fn rename(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = call.fields.required("experiment_id")?;
-    if let Some(name) = call.fields.some_text("new_name")? {
-        call.store.rename_experiment(id, &name)?;
-    }
+    call.store.rename_experiment(id, call.fields.required("new_name")?)?;
     done()
 }
 
 fn delete(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = call.fields.required("experiment_id")?;
-    call.store.delete_experiment(id).map_err(|error| gone(error.into(), "experiment", id))?;
+    call.store.delete_experiment(id).map_err(|error| gone(error.into(), "active experiment", id))?;
     done()
 }
 
 fn restore(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
-    call.store.restore_experiment(call.fields.required("experiment_id")?)?;
+    let id = call.fields.required("experiment_id")?;
+    call.store.restore_experiment(id).map_err(|error| gone(error.into(), "deleted experiment", id))?;
     done()
 }
 
@@ -83,10 +82,10 @@ fn delete_tag(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     done()
 }
 
-/// What is deleted already cannot be found by a second deletion, as in MLflow.
-pub(super) fn gone(error: ApiError, what: &str, id: &str) -> ApiError {
-    if error.code == Code::INVALID && error.message.contains("is deleted") {
-        return ApiError::new(Code::MISSING, format!("No {what} with id={id} exists that is not deleted"));
+/// What is deleted already cannot be found by a second deletion, nor what is there by a restoration, as in MLflow.
+fn gone(mut error: ApiError, what: &str, id: &str) -> ApiError {
+    if error.code == Code::INVALID {
+        error = ApiError::new(Code::MISSING, format!("No {what} with id={id} exists"));
     }
     error
 }

@@ -79,8 +79,12 @@ fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let datasets = call.fields.objects("datasets", |dataset| {
         Ok((dataset.required("dataset_name")?.to_owned(), dataset.some_text("dataset_digest")?))
     })?;
+    let experiment_ids = call.fields.texts("experiment_ids")?;
+    if experiment_ids.is_empty() {
+        return Err(ApiError::invalid("Missing value for required parameter 'experiment_ids'."));
+    }
     let search = SearchLoggedModels {
-        experiment_ids: call.fields.texts("experiment_ids")?,
+        experiment_ids,
         filter: call.fields.text("filter")?.unwrap_or_default().to_owned(),
         datasets,
         order_by,

@@ -1,5 +1,7 @@
 //! Runs: their life, what they log, their artifacts.
 
+use std::collections::HashSet;
+
 use fulmen_tracking::{
     MAX_BATCH_METRICS, NewRun, Param, RunBatch, RunInputs, RunUpdate, SearchRuns, Tag, TrackingError,
 };
@@ -130,6 +132,11 @@ fn log_batch(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
             limit: MAX_BATCH_METRICS,
         }
         .into());
+    }
+    // Twice the same value is refused too, as in MLflow.
+    let mut keys = HashSet::new();
+    if let Some(param) = batch.params.iter().find(|param| !keys.insert(&param.key)) {
+        return Err(ApiError::invalid(format!("the batch has the param {:?} twice", param.key)));
     }
     log(call, &batch)
 }

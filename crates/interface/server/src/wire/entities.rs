@@ -39,6 +39,13 @@ pub(crate) fn read_metric(fields: Fields<'_>) -> Result<(Metric, Option<ModelMet
         step: fields.integer("step")?.unwrap_or(0),
         axis: Axis::Step,
     };
+    if metric.timestamp < 0 {
+        let message = format!(
+            "Invalid value {} for parameter 'timestamp' of metric {:?}: it is negative.",
+            metric.timestamp, metric.key
+        );
+        return Err(ApiError::invalid(message));
+    }
     let Some(model_id) = fields.some_text("model_id")? else { return Ok((metric, None)) };
     let dataset = match fields.some_text("dataset_name")? {
         Some(name) => Some((name, fields.some_text("dataset_digest")?.unwrap_or_default())),
@@ -221,8 +228,7 @@ pub(crate) struct WireRun<'a> {
     info: WireRunInfo<'a>,
     data: WireRunData<'a>,
     inputs: WireRunInputs<'a>,
-    #[serde(skip_serializing_if = "is_none")]
-    outputs: Option<WireRunOutputs<'a>>,
+    outputs: WireRunOutputs<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -250,6 +256,7 @@ struct WireModelInput<'a> {
 
 #[derive(Debug, Serialize)]
 struct WireRunOutputs<'a> {
+    #[serde(skip_serializing_if = "<[ModelOutput]>::is_empty")]
     model_outputs: &'a [ModelOutput],
 }
 
@@ -290,7 +297,6 @@ impl<'a> From<&'a DatasetInput> for WireDatasetInput<'a> {
 
 impl<'a> From<&'a Run> for WireRun<'a> {
     fn from(run: &'a Run) -> Self {
-        let outputs = (!run.outputs.is_empty()).then_some(WireRunOutputs { model_outputs: &run.outputs });
         let model_inputs = run.inputs.models.iter().map(|model_id| WireModelInput { model_id }).collect();
         Self {
             info: (&run.info).into(),
@@ -303,7 +309,7 @@ impl<'a> From<&'a Run> for WireRun<'a> {
                 dataset_inputs: run.inputs.datasets.iter().map(Into::into).collect(),
                 model_inputs,
             },
-            outputs,
+            outputs: WireRunOutputs { model_outputs: &run.outputs },
         }
     }
 }

@@ -92,9 +92,7 @@ impl<'a> Parser<'a> {
             TokenKind::Word(word) => match word.strip_suffix('.') {
                 // `tags."x y"`: the quoted part must touch the dot.
                 Some(prefix) => match next {
-                    Some(Token { kind: TokenKind::Quoted('"' | '`', key), start, .. })
-                        if start == token.end =>
-                    {
+                    Some(Token { kind: TokenKind::Quoted(_, key), start, .. }) if start == token.end => {
                         width = 2;
                         Field::new(self.scope, Some(prefix), &key)
                     }

@@ -42,7 +42,10 @@ impl Options {
     /// Reads `postgresql://user:password@host:port/database?…`; SQLAlchemy's `postgresql+psycopg2://` is the same.
     pub(crate) fn read(uri: &str) -> Result<Self, UriError> {
         let shown = without_password(uri);
-        let wrong = |reason: String| UriError::Postgres { uri: shown.clone(), reason };
+        let wrong = |reason: String| UriError::Invalid {
+            uri: shown.clone(),
+            reason: format!("{reason}; write postgresql://user:password@host:5432/database"),
+        };
         let (_, rest) = uri.split_once("://").ok_or_else(|| wrong("`//` follows the scheme".to_owned()))?;
         let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
         let mut mode = "prefer";
@@ -207,7 +210,7 @@ mod tests {
     #[test]
     fn what_names_no_server_is_refused() {
         for uri in ["postgresql:x", "postgresql:///x", "postgresql://h/x?nonsense=1", "postgresql://h:x/y"] {
-            assert!(matches!(Options::read(uri), Err(UriError::Postgres { .. })), "{uri}");
+            assert!(matches!(Options::read(uri), Err(UriError::Invalid { .. })), "{uri}");
         }
         Options::read("postgresql://%2Ftmp%2Fsocket/x").unwrap();
         Options::read("postgres://[::1]:5433/x?connect_timeout=3").unwrap();

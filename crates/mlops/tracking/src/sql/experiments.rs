@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{
     Fault,
     dialect::Lock,
+    metrics,
     session::{Row, Session},
 };
 use crate::{Experiment, LifecycleStage, NewExperiment, Tag, TrackingError, limits::invalid, now_ms};
@@ -76,8 +77,10 @@ pub(super) fn purge(session: &Session<'_>, experiment_id: &str) -> Result<(), Fa
             invalid("experiment", experiment_id, "delete it before its rows are removed for good").into()
         );
     }
+    let sql = "SELECT run FROM runs WHERE experiment_id = ?1";
+    let runs = session.all(sql, &[&experiment], |row| row.get(0))?;
     session.execute("DELETE FROM experiments WHERE experiment_id = ?1", &[&experiment])?;
-    Ok(())
+    metrics::delete(session, &runs)
 }
 
 pub(super) fn set_tag(session: &Session<'_>, experiment_id: &str, tag: &Tag) -> Result<(), Fault> {

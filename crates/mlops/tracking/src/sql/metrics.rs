@@ -115,6 +115,13 @@ fn write(
     Ok(())
 }
 
+/// Removes all points of runs that have been removed, where the database does not do so by itself.
+pub(super) fn delete(session: &Session<'_>, runs: &[i64]) -> Result<(), Fault> {
+    let sql = format!("DELETE FROM metrics WHERE run {}", session.in_keys());
+    session.execute(&sql, &[&session.key_list(runs)])?;
+    Ok(())
+}
+
 /// Writes points that a run measured on models; of each metric and dataset the latest stays.
 pub(super) fn insert_of_models(session: &Session<'_>, run: i64, points: &[ModelMetric]) -> Result<(), Fault> {
     let mut latest: BTreeMap<(&str, &str, &str, &str), &Metric> = BTreeMap::new();

@@ -73,7 +73,7 @@ pub(super) fn purge(session: &Session<'_>, run_id: &str) -> Result<(), Fault> {
     let run = session.any_run(run_id)?;
     match session.execute("DELETE FROM runs WHERE run = ?1 AND deleted_time IS NOT NULL", &[&run])? {
         0 => Err(invalid("run", run_id, "delete it before its rows are removed for good").into()),
-        _ => Ok(()),
+        _ => metrics::delete(session, &[run]),
     }
 }
 

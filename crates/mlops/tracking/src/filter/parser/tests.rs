@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::filter::Attribute;
+use crate::filter::{Attribute, DatasetField};
 
 fn parse(text: &str) -> Vec<Clause> {
     parse_filter(Scope::Runs, text).unwrap()
@@ -42,6 +42,8 @@ fn forms_that_mlflow_accepts_are_accepted() {
     assert!(parse("  ").is_empty());
     assert_eq!(parse("metrics.a > 1 AND").len(), 1);
     assert_eq!(only("metrics.`acc` = 0.2").field, Field::Metric("acc".into()));
+    assert_eq!(only("metrics.'a b' = 0.2").field, Field::Metric("a b".into()));
+    assert_eq!(only("datasets.context = 'train'").field, Field::Dataset(DatasetField::Context));
     assert_eq!(only("tags.mlflow.parentRunId = 'x'").field, Field::Tag("mlflow.parentRunId".into()));
     assert_eq!(
         only("metrics.train/loss<-1e-3").test,
@@ -97,6 +99,30 @@ fn experiments_have_their_own_fields() {
     assert_eq!(parse("name LIKE 'a%' AND tags.i != '1' AND creation_time > 3").unwrap().len(), 3);
     assert!(parse("metrics.a > 1").unwrap_err().problem.contains("no metrics"));
     assert!(parse("status = 'RUNNING'").is_err());
+}
+
+#[test]
+fn the_registry_has_its_own_fields() {
+    let parse = |scope, text: &str| parse_filter(scope, text);
+    assert_eq!(parse(Scope::RegisteredModels, "name ILIKE 'a%' AND tags.i != '1'").unwrap().len(), 2);
+    let versions =
+        "name = 'a' and version_number >= 2 and run_id IN ('r') and source_path LIKE 's3:%' and tags.a = 'b'";
+    assert_eq!(parse(Scope::ModelVersions, versions).unwrap().len(), 5);
+    let models = "metrics.acc > 0.5 and params.lr = '1' and status = 'READY' and creation_timestamp > 5 and tags.`a b` = 'c'";
+    assert_eq!(parse(Scope::LoggedModels, models).unwrap().len(), 5);
+    assert!(
+        parse(Scope::RegisteredModels, "metrics.a > 1")
+            .unwrap_err()
+            .problem
+            .contains("known: tags, attributes")
+    );
+    assert!(parse(Scope::ModelVersions, "version_number = 'x'").is_err());
+    assert!(
+        parse(Scope::ModelVersions, "run_name = 'x'")
+            .unwrap_err()
+            .problem
+            .contains("unknown attribute `run_name`")
+    );
 }
 
 #[test]

@@ -53,9 +53,10 @@ CREATE TABLE metric_keys (
 
 -- The primary key is the whole row: an identical point is stored once, and a history is read in order of steps.
 -- NaN: is_nan and value 0, so that an order has a place for it. axis: 0 step, 1 epoch, 2 sample.
+-- No foreign keys: they would be looked up for each point. A writer holds the row of its run, and purging removes the points.
 CREATE TABLE metrics (
-    run BIGINT NOT NULL REFERENCES runs ON DELETE CASCADE,
-    metric_key BIGINT NOT NULL REFERENCES metric_keys,
+    run BIGINT NOT NULL,
+    metric_key BIGINT NOT NULL,
     step BIGINT NOT NULL,
     timestamp BIGINT NOT NULL,
     axis SMALLINT NOT NULL,
