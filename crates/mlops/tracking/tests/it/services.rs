@@ -133,7 +133,7 @@ pub(crate) fn mongodb() -> Option<&'static str> {
 pub(crate) fn at_exit(server: Server) {
     let group = server.process.lock().unwrap().as_ref().unwrap().id();
     let script = format!(
-        "while kill -0 {own} 2>/dev/null; do sleep 0.2; done; kill -9 -- -{group}; rm -rf '{folder}'",
+        "while kill -0 {own} 2>/dev/null; do sleep 0.2; done; kill -s KILL -- -{group}; rm -rf '{folder}'",
         own = std::process::id(),
         folder = server.folder.path().display(),
     );
