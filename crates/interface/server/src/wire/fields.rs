@@ -19,8 +19,7 @@ impl Message {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self { map: parse_query(query.unwrap_or_default())?, from_query: true });
         }
-        let fault =
-            |error| ApiError::invalid(format!("the request's body is not JSON: {error}"));
+        let fault = |error| ApiError::invalid(format!("the request's body is not JSON: {error}"));
         let mut value: Value = serde_json::from_slice(body).map_err(fault)?;
         // Older clients encode twice.
         if let Value::String(text) = &value {
