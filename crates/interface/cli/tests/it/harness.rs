@@ -25,11 +25,6 @@ impl Sandbox {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// For commands that start no worker.
-    pub fn without_worker() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
     pub fn path(&self) -> &Path {
         self.0.path()
     }
