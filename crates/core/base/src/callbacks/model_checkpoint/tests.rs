@@ -49,10 +49,8 @@ fn before_the_first_validation_only_the_last_is_kept() {
         hook.state.ever_validated = false;
         callback.on_train_epoch_end(&mut hook.context()).unwrap();
         let saved = &hook.requests.checkpoints[0];
-        assert_eq!(
-            (saved.aliases.as_slice(), saved.replaces.as_slice()),
-            (["last"].as_slice(), replaced.as_slice())
-        );
+        assert_eq!(saved.aliases, ["last"]);
+        assert_eq!(saved.replaces, replaced);
     }
     let third = &epoch(&mut callback, 2, 0.5)[0];
     assert_eq!(third.aliases, ["best", "last"]);
