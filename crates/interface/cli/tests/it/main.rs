@@ -26,3 +26,4 @@ mod resume;
 mod server;
 mod storage;
 mod trainer;
+mod uploads;

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::http::{Client, text};
 
-struct Process {
+pub struct Process {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     told: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 impl Process {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
         let mut child =
             command(folder, arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut told = Vec::new();
