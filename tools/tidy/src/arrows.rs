@@ -55,7 +55,9 @@ pub const ARROWS: [(&str, &[&str]); 20] = [
 
 /// What tests may use besides: `(crate, what)` under `[dev-dependencies]`. A test of a component starts from the YAML that
 /// a user would write, so whoever declares components may compose configurations in tests.
-pub const ARROWS_IN_TESTS: [(&str, &[&str]); 6] = [
+pub const ARROWS_IN_TESTS: [(&str, &[&str]); 7] = [
+    // How a test says what it could not try.
+    ("server", &["utils"]),
     ("worker", &["configuration"]),
     ("vision", &["configuration"]),
     ("nlp", &["configuration"]),

@@ -97,9 +97,8 @@ fn matched<'path>(pattern: &'static str, path: &'path str) -> Option<Vec<(&'stat
 }
 
 /// An answer as JSON.
-fn answer(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
-    serde_json::to_vec(value)
-        .map_err(|error| ApiError::new(Code::INTERNAL, format!("cannot write the answer: {error}")))
+pub(crate) fn answer(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(value).map_err(|error| ApiError::unwritable(&error))
 }
 
 /// The answer of what only writes.
@@ -135,7 +134,7 @@ where
         }
         map.end()
     };
-    write().map_err(|error| ApiError::new(Code::INTERNAL, format!("cannot write the answer: {error}")))?;
+    write().map_err(|error| ApiError::unwritable(&error))?;
     Ok(bytes)
 }
 

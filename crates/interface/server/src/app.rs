@@ -12,7 +12,7 @@ use hyper::{
 use crate::{
     api::{self, Call},
     artifacts::{self, Artifacts},
-    frame::{ApiError, Code, Gate, Pool, Reply, RequestBody, drain, json, read_whole, text},
+    frame::{ApiError, Gate, Pool, Reply, RequestBody, drain, json, read_whole, text},
     wire::Message,
 };
 
@@ -68,7 +68,7 @@ async fn dispatch(app: &Arc<App>, request: &Parts, body: &mut RequestBody) -> Re
             // MLflow's own table of routes lacks a slash at one place, and its client follows it.
             _ => match rest.strip_prefix("2.0/mlflow/").or_else(|| rest.strip_prefix("2.0mlflow/")) {
                 Some(rest) => call(app, rest, request, body).await,
-                None => Err(no_endpoint(request)),
+                None => Err(ApiError::no_endpoint(request)),
             },
         };
     }
@@ -82,7 +82,7 @@ async fn dispatch(app: &Arc<App>, request: &Parts, body: &mut RequestBody) -> Re
         ("/model-versions/get-artifact", &Method::GET | &Method::HEAD) => {
             artifacts::version_artifact(app, request).await
         }
-        _ => Err(no_endpoint(request)),
+        _ => Err(ApiError::no_endpoint(request)),
     }
 }
 
@@ -146,8 +146,4 @@ fn no_content() -> Reply {
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply.headers_mut().remove(CONTENT_TYPE);
     reply
-}
-
-fn no_endpoint(request: &Parts) -> ApiError {
-    ApiError::new(Code::NO_ENDPOINT, format!("no endpoint {} {:?}", request.method, request.uri.path()))
 }

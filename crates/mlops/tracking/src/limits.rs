@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{DatasetInput, Metric, ModelMetric, Param, RunBatch, RunInputs, Tag, TrackingError};
+use crate::{DatasetInput, Metric, ModelMetric, Param, RunBatch, RunInputs, Stage, Tag, TrackingError};
 
 /// Longest key of a metric, param or tag, in characters.
 pub const MAX_KEY: usize = 250;
@@ -32,6 +32,15 @@ const MAX_DATASET_NAME: usize = 500;
 const MAX_DATASET_DIGEST: usize = 36;
 /// Longest id of a run or of a logged model, in characters; MLflow's are shorter.
 const MAX_ID: usize = 256;
+
+/// Checks that a transition archives no other versions but those of Staging and Production.
+pub(crate) fn check_transition(stage: Stage, archive_existing: bool) -> Result<(), TrackingError> {
+    if archive_existing && !matches!(stage, Stage::Staging | Stage::Production) {
+        let reason = "only the versions of Staging and Production can be archived by a transition";
+        return Err(invalid("stage", stage.as_str(), reason));
+    }
+    Ok(())
+}
 
 /// Checks sizes, keys and values of a batch, and that no param in it has two values.
 pub(crate) fn check_batch(batch: &RunBatch) -> Result<(), TrackingError> {

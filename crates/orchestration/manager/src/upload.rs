@@ -12,6 +12,7 @@ use std::time::UNIX_EPOCH;
 
 use fulmen_storage::ArtifactStore;
 use fulmen_tracking::{RemoteArtifacts, Run, TrackingStore};
+use fulmen_utils::atomic::WriteError;
 use serde::{Deserialize, Serialize};
 
 use crate::{ManagerError, RunFolder};
@@ -82,8 +83,9 @@ impl Uploads {
             Destination::Store(artifacts)
         };
         let path = folder.uploads();
+        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let file = opened.map_err(|error| WriteError::new(&path, error))?;
         let failed = |source| ManagerError::Read { path: path.clone(), source };
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -146,12 +148,11 @@ impl Uploads {
                 .map_err(|error| failed(error.into()))?;
             line.push(b'\n');
             let noted = self.file.write_all(&line);
-            noted.map_err(|source| ManagerError::Read { path: self.path.clone(), source })?;
+            noted.map_err(|error| WriteError::new(&self.path, error))?;
             self.arrived.insert(name, stamp);
         }
         if report.pending == 0 {
-            let removed = fs::remove_file(&self.path);
-            removed.map_err(|source| ManagerError::Read { path: self.path.clone(), source })?;
+            fs::remove_file(&self.path).map_err(|error| WriteError::new(&self.path, error))?;
         }
         Ok(report)
     }

@@ -2,7 +2,7 @@
 
 use fulmen_contracts::ExitCode;
 use fulmen_manager::{RunFolder, Uploads, experiments, search_runs};
-use fulmen_tracking::{SearchRuns, sync};
+use fulmen_tracking::{Run, SearchRuns, Store, sync};
 use fulmen_utils::text;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::arguments::StoreArguments;
 use crate::error::CliError;
 use crate::terminal::{BOLD, DIM, RED, say, say_json, styled, tell};
 
-/// Delivers every journal that is left behind, run by run.
+/// Delivers what is left behind, run by run.
 pub(crate) fn run(arguments: &StoreArguments, overrides: &[String]) -> Result<ExitCode, CliError> {
     let store = runs::open(arguments, overrides)?;
     let experiment_ids =
@@ -21,53 +21,52 @@ pub(crate) fn run(arguments: &StoreArguments, overrides: &[String]) -> Result<Ex
     let (mut delivered, mut failed) = (Vec::new(), Vec::new());
     for run in all {
         let Ok(folder) = RunFolder::of(&run) else { continue };
-        match Uploads::left_behind(store.as_ref(), &run, &folder) {
-            Ok(None) => {}
-            Ok(Some(uploads)) => {
-                let report = uploads.finish(|name, bytes| {
-                    tell(format!("{}  {name}  {}", run.info.run_name, styled(DIM, text::bytes(bytes))));
-                })?;
-                match report.last_error {
-                    None => delivered.push(run.info.run_id.clone()),
-                    Some(error) => {
-                        tell(format!("{}  {}: {error}", run.info.run_name, styled(RED, "not brought")));
-                        failed.push(run.info.run_id.clone());
-                    }
+        let parts = [
+            ("not brought", bring(store.as_ref(), &run, &folder)),
+            ("not delivered", deliver(store.as_ref(), &run, &folder, arguments.json)),
+        ];
+        let (mut is_delivered, mut has_failed) = (false, false);
+        for (what, part) in parts {
+            match part {
+                Ok(was_there) => is_delivered |= was_there,
+                // One run's trouble, such as that it is still running, is not the others'.
+                Err(error) => {
+                    tell(format!("{}  {}: {error}", run.info.run_name, styled(RED, what)));
+                    has_failed = true;
                 }
             }
-            Err(error) => {
-                tell(format!("{}  {}: {error}", run.info.run_name, styled(RED, "not brought")));
-                failed.push(run.info.run_id.clone());
-            }
         }
-        let journal = folder.journal();
-        if !journal.is_file() {
-            continue;
-        }
-        match sync(&journal, store.as_ref()) {
-            Ok(report) => {
-                if !arguments.json {
-                    say(format!(
-                        "{}  {} records delivered",
-                        styled(BOLD, &run.info.run_name),
-                        report.delivered
-                    ));
-                }
-                delivered.push(run.info.run_id);
-            }
-            // One run's trouble, such as that it is still running, is not the others'.
-            Err(error) => {
-                tell(format!("{}  {}: {error}", run.info.run_name, styled(RED, "not delivered")));
-                failed.push(run.info.run_id);
-            }
-        }
+        let id = run.info.run_id;
+        delivered.extend(is_delivered.then(|| id.clone()));
+        failed.extend(has_failed.then_some(id));
     }
-    delivered.dedup();
-    failed.dedup();
     if arguments.json {
         say_json(&json!({"delivered": delivered, "failed": failed}));
     } else if delivered.is_empty() && failed.is_empty() {
         tell("nothing is left behind");
     }
     Ok(if failed.is_empty() { ExitCode::Success } else { ExitCode::Failure })
+}
+
+/// Brings artifacts of a run that are only in its folder yet. False: there are none.
+fn bring(store: &dyn Store, run: &Run, folder: &RunFolder) -> Result<bool, String> {
+    let left_behind = Uploads::left_behind(store, run, folder).map_err(|error| error.to_string())?;
+    let Some(uploads) = left_behind else { return Ok(false) };
+    let told = uploads.finish(|name, bytes| {
+        tell(format!("{}  {name}  {}", run.info.run_name, styled(DIM, text::bytes(bytes))));
+    });
+    told.map_err(|error| error.to_string())?.last_error.map_or(Ok(true), Err)
+}
+
+/// Delivers a run's journal. False: there is none.
+fn deliver(store: &dyn Store, run: &Run, folder: &RunFolder, json: bool) -> Result<bool, String> {
+    let journal = folder.journal();
+    if !journal.is_file() {
+        return Ok(false);
+    }
+    let report = sync(&journal, store).map_err(|error| error.to_string())?;
+    if !json {
+        say(format!("{}  {} records delivered", styled(BOLD, &run.info.run_name), report.delivered));
+    }
+    Ok(true)
 }

@@ -129,11 +129,4 @@ fn fulmen() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_fulmen"))
 }
 
-/// A text field of a JSON value.
-#[track_caller]
-pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_else(|| panic!("no text at {pointer} in {value:#}"))
-}
+pub use crate::http::text;

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{download, multipart, name, place::Place, upload, wire_file};
 use crate::{
+    api::answer,
     app::App,
     frame::{ApiError, Code, Reply, RequestBody, json, read_whole},
     wire::{Message, WireFile, decode},
@@ -65,13 +66,13 @@ pub(crate) async fn proxied(
         }
         ("mpu", &Method::PUT) => match rest.strip_prefix("part/") {
             Some(part) => multipart::part(place, &app.pool, part, body).await,
-            None => Err(no_endpoint(request)),
+            None => Err(ApiError::no_endpoint(request)),
         },
         ("mpu", &Method::POST) => multipart_step(app, place, rest, request, body).await,
         ("artifacts" | "presigned" | "mpu", method) => {
             Err(ApiError::new(Code::WRONG_METHOD, format!("artifacts have no method {method} here")))
         }
-        _ => Err(no_endpoint(request)),
+        _ => Err(ApiError::no_endpoint(request)),
     }
 }
 
@@ -85,7 +86,7 @@ async fn multipart_step(
     let (step, folder) = path.split_once('/').unwrap_or((path, ""));
     let step = match step {
         "create" | "complete" | "abort" => step.to_owned(),
-        _ => return Err(no_endpoint(request)),
+        _ => return Err(ApiError::no_endpoint(request)),
     };
     let folder = name::folder(&decode(folder)?)?;
     let address = format!("{}/mpu/part", address(request)?);
@@ -188,7 +189,7 @@ fn list(place: &Place, folder: &str) -> Result<Vec<u8>, ApiError> {
         files: Vec<WireFile>,
     }
     let files = place.list(folder)?.into_iter().map(|entry| wire_file(entry.name, entry.size)).collect();
-    to_json(&Listing { files })
+    answer(&Listing { files })
 }
 
 /// Where to download a file in parallel ranges: from the proxy itself.
@@ -200,11 +201,7 @@ fn presigned(place: &Place, name: &str, url: String) -> Result<Vec<u8>, ApiError
         file_size: u64,
     }
     let (_, file_size) = place.read(name)?;
-    to_json(&Presigned { url, headers: Default::default(), file_size })
-}
-
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
-    serde_json::to_vec(value).map_err(|error| ApiError::new(Code::INTERNAL, error.to_string()))
+    answer(&Presigned { url, headers: Default::default(), file_size })
 }
 
 /// The proxy's own address, as the client has it.
@@ -217,8 +214,4 @@ fn address(request: &Parts) -> Result<String, ApiError> {
     // Behind a proxy that speaks TLS for this server.
     let secure = request.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     Ok(format!("{}://{host}/api/2.0/mlflow-artifacts", if secure { "https" } else { "http" }))
-}
-
-fn no_endpoint(request: &Parts) -> ApiError {
-    ApiError::new(Code::NO_ENDPOINT, format!("no endpoint {} {:?}", request.method, request.uri.path()))
 }

@@ -2,7 +2,7 @@
 
 use fulmen_storage::StorageError;
 use fulmen_tracking::{ErrorKind, TrackingError};
-use hyper::StatusCode;
+use hyper::{StatusCode, http::request::Parts};
 use serde::Serialize;
 
 use super::{Reply, json};
@@ -44,6 +44,16 @@ impl ApiError {
     /// The request has a wrong value.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(Code::INVALID, message)
+    }
+
+    /// Nothing is served under the request's path.
+    pub(crate) fn no_endpoint(request: &Parts) -> Self {
+        Self::new(Code::NO_ENDPOINT, format!("no endpoint {} {:?}", request.method, request.uri.path()))
+    }
+
+    /// An answer has no JSON form.
+    pub(crate) fn unwritable(error: &serde_json::Error) -> Self {
+        Self::new(Code::INTERNAL, format!("cannot write the answer: {error}"))
     }
 
     /// What the client is told.

@@ -20,7 +20,7 @@ fn python() -> Result<PathBuf, String> {
 fn the_python_client_finds_what_it_writes() {
     let python = match python() {
         Ok(python) => python,
-        Err(why) => return println!("skipped: {why}"),
+        Err(why) => return fulmen_utils::testing::skipped(&why),
     };
     let server = Running::start();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/client/main_ways.py");

@@ -6,9 +6,7 @@ use crate::{
     Metric, ModelOutput, ModelRegistry, ModelVersion, NewExperiment, NewLoggedModel, NewModelVersion,
     NewRegisteredModel, NewRun, Page, Param, RegisteredModel, Run, RunBatch, RunInfo, RunInputs, RunUpdate,
     SearchExperiments, SearchLoggedModels, SearchRegistry, SearchRuns, Stage, Tag, TrackingError,
-    TrackingStore,
-    limits::{self, invalid},
-    run_name,
+    TrackingStore, limits, run_name,
 };
 
 impl TrackingStore for MongoStore {
@@ -258,10 +256,7 @@ impl ModelRegistry for MongoStore {
         stage: Stage,
         archive_existing: bool,
     ) -> Result<ModelVersion, TrackingError> {
-        if archive_existing && !matches!(stage, Stage::Staging | Stage::Production) {
-            let reason = "only the versions of Staging and Production can be archived by a transition";
-            return Err(invalid("stage", stage.as_str(), reason));
-        }
+        limits::check_transition(stage, archive_existing)?;
         self.move_version(name, version, stage, archive_existing)
     }
 

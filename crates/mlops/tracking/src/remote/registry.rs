@@ -11,8 +11,7 @@ use super::{
 };
 use crate::{
     ErrorKind, ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, Page, RegisteredModel,
-    SearchRegistry, Stage, Tag, TrackingError,
-    limits::{self, invalid},
+    SearchRegistry, Stage, Tag, TrackingError, limits,
 };
 
 /// MLflow's pages: usual and largest, of models and of versions.
@@ -226,10 +225,7 @@ impl ModelRegistry for RemoteStore {
         stage: Stage,
         archive_existing: bool,
     ) -> Result<ModelVersion, TrackingError> {
-        if archive_existing && !matches!(stage, Stage::Staging | Stage::Production) {
-            let reason = "only the versions of Staging and Production can be archived by a transition";
-            return Err(invalid("stage", stage.as_str(), reason));
-        }
+        limits::check_transition(stage, archive_existing)?;
         let number = self.number(name, version)?;
         let body = json!({
             "name": name,

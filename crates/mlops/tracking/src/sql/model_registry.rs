@@ -3,8 +3,7 @@
 use super::{Database, model_versions, registered_models};
 use crate::{
     ModelRegistry, ModelVersion, NewModelVersion, NewRegisteredModel, Page, RegisteredModel, SearchRegistry,
-    Stage, Tag, TrackingError,
-    limits::{self, invalid},
+    Stage, Tag, TrackingError, limits,
 };
 
 impl<D: Database> ModelRegistry for D {
@@ -94,10 +93,7 @@ impl<D: Database> ModelRegistry for D {
         stage: Stage,
         archive_existing: bool,
     ) -> Result<ModelVersion, TrackingError> {
-        if archive_existing && !matches!(stage, Stage::Staging | Stage::Production) {
-            let reason = "only the versions of Staging and Production can be archived by a transition";
-            return Err(invalid("stage", stage.as_str(), reason));
-        }
+        limits::check_transition(stage, archive_existing)?;
         self.write(|session| model_versions::transition(session, name, version, stage, archive_existing))
     }
 
