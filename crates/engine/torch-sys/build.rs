@@ -46,7 +46,10 @@ fn main() {
         .compile("fulmen_torch_shim");
     // Here is where the loops are.
     cpp(3)
-        .files(["lstm", "matmul", "winograd"].map(|name| format!("cpp/{name}.cpp")))
+        .files(
+            ["attention", "gelu", "lstm", "matmul", "operators", "winograd"]
+                .map(|name| format!("cpp/{name}.cpp")),
+        )
         .compile("fulmen_torch_kernels");
     println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());
     println!("cargo:rustc-link-lib=torch_cpu");

@@ -12,7 +12,7 @@ use fulmen_base::{Error, Result, Split};
 use fulmen_contracts::event::{FailureNote, Outcome};
 use fulmen_contracts::{CONTRACT_VERSION, Command, Event, ExitCode, RunSpec};
 use fulmen_registry::registry;
-use fulmen_torch::matmul;
+use fulmen_torch::operators;
 use fulmen_utils::atomic;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -21,8 +21,8 @@ use crate::pipe;
 
 /// Runs what standard input asks for.
 pub(crate) fn from_standard_input() -> ExitCode {
-    // Where it cannot be had, matrix products are slower, nothing else.
-    let _ = matmul::use_onednn();
+    // Where they cannot be had, a step is slower, nothing else.
+    let _ = operators::use_faster_kernels();
     let stop = StopSignal::default();
     let Ok(events) = pipe::take_standard_output(stop.clone()) else { return ExitCode::Failure };
     for signal in [SIGINT, SIGTERM] {

@@ -3,8 +3,8 @@
 #include "shim.h"
 
 extern "C" {
-// Matrix products of f32 on the CPU through oneDNN from now on, in the whole process; *installed says whether that wins here.
-int ft_onednn_matmul(int* installed);
+// Faster kernels for some operators of libtorch on the CPU from now on, in the whole process.
+int ft_replace_operators();
 // at::lstm with biases, one direction, batch first. Input [B, T, I], h0 and c0 [layers, B, H], four weights a layer in torch's
 // order; output [B, T, H], h_n and c_n [layers, B, H], new tensors.
 int ft_lstm(ft_tensor input, ft_tensor h0, ft_tensor c0, const ft_tensor* weights, int layers, double dropout, int train,

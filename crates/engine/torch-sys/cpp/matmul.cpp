@@ -1,19 +1,14 @@
 // Matrix products of f32 on the CPU through oneDNN, which ATen keeps for bf16 and leaves f32 to MKL. Off Intel's own processors
 // MKL takes its AVX2 path; oneDNN writes its kernels for the instruction set it finds. Measured on an AMD Zen 5, one thread: 220
 // against 100 GFLOP/s.
-//
-// The operators themselves are registered anew, as Intel's extension for PyTorch does, so that every layer, every gradient and
-// every model of a user's own takes the faster way. Whatever does not fit goes to the kernel that was there.
 
 #include <ATen/ATen.h>
 #include <ATen/ops/addmm_cpu_dispatch.h>
 #include <ATen/ops/bmm_cpu_dispatch.h>
 #include <ATen/ops/mm_cpu_dispatch.h>
-#include <torch/library.h>
 
-#include "guard.h"
-#include "kernels.h"
 #include "onednn.h"
+#include "operators.h"
 
 namespace {
 
@@ -22,13 +17,9 @@ constexpr int64_t kLeastWork = 1 << 20;
 // Vectors times matrices wait for memory, where MKL does as well.
 constexpr int64_t kLeastSize = 4;
 
-bool is_plain(const at::Tensor& one) {
-  return one.scalar_type() == at::kFloat && one.layout() == at::kStrided && !one.is_neg();
-}
-
 // Whether `[…, M, K] × […, K, N]` is for oneDNN. Depends on nothing but types and sizes, so that a run repeats its bits.
 bool fits(const at::Tensor& a, const at::Tensor& b) {
-  if (!is_plain(a) || !is_plain(b) || a.dim() != b.dim() || a.size(-1) != b.size(-2)) return false;
+  if (!is_plain_f32(a) || !is_plain_f32(b) || a.dim() != b.dim() || a.size(-1) != b.size(-2)) return false;
   const int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
   if (m < kLeastSize || k < kLeastSize || n < kLeastSize || m * k * n < kLeastWork) return false;
   return onednn_wins();
@@ -42,7 +33,7 @@ at::Tensor mm(const at::Tensor& a, const at::Tensor& b) {
 }
 
 at::Tensor addmm(const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b, const at::Scalar& beta, const at::Scalar& alpha) {
-  const bool plain = a.dim() == 2 && fits(a, b) && is_plain(bias) && beta.equal(1) && alpha.equal(1);
+  const bool plain = a.dim() == 2 && fits(a, b) && is_plain_f32(bias) && beta.equal(1) && alpha.equal(1);
   if (!plain) return at::cpu::addmm(bias, a, b, beta, alpha);
   auto result = at::empty({a.size(0), b.size(1)}, a.options());
   result.copy_(bias);
@@ -57,26 +48,11 @@ at::Tensor bmm(const at::Tensor& a, const at::Tensor& b) {
   return result;
 }
 
-// The dispatcher tells on standard error that a kernel is replaced, which is what we want.
-struct Silent : c10::WarningHandler {
-  void process(const c10::Warning&) override {}
-};
-
 }  // namespace
 
-int ft_onednn_matmul(int* installed) {
-  return guarded([&] {
-    // Never freed: freeing a library takes its kernels away.
-    static torch::Library* library = [] () -> torch::Library* {
-      if (!onednn_wins()) return nullptr;
-      Silent silent;
-      c10::WarningUtils::WarningHandlerGuard guard(&silent);
-      auto* library = new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::CPU, __FILE__, __LINE__);
-      library->impl("mm", mm);
-      library->impl("addmm", addmm);
-      library->impl("bmm", bmm);
-      return library;
-    }();
-    *installed = library != nullptr;
-  });
+void ft_add_matmul(torch::Library& library) {
+  if (!onednn_wins()) return;
+  library.impl("mm", mm);
+  library.impl("addmm", addmm);
+  library.impl("bmm", bmm);
 }

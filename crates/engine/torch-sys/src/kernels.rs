@@ -6,8 +6,8 @@ use crate::TensorHandle;
 
 // SAFETY: the signatures are those of cpp/kernels.h. Each returns 0, or 1 with the reason in `ft_last_error`.
 unsafe extern "C" {
-    /// Matrix products of f32 on the CPU through oneDNN from now on; `installed` says whether that wins here.
-    pub fn ft_onednn_matmul(installed: *mut c_int) -> c_int;
+    /// Faster kernels for some operators of libtorch on the CPU from now on.
+    pub fn ft_replace_operators() -> c_int;
     /// An LSTM; `weights` holds four tensors a layer, the last three arguments receive new tensors that the caller owns.
     pub fn ft_lstm(
         input: TensorHandle,

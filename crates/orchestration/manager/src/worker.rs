@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use fulmen_contracts::{CONTRACT_VERSION, Catalog, RunSpec};
 use fulmen_utils::atomic::{self, WriteError};
@@ -148,8 +148,21 @@ impl Worker {
     }
 }
 
-/// Whether others keep half of the cores or more busy at this moment, as the kernel counts (proc(5), loadavg).
+/// Whether others keep half of the cores or more busy, at each of some looks: one look would take a passing process for company, and
+/// threads that sleep too early cost a machine of one's own a quarter of its speed.
 fn is_machine_busy() -> bool {
+    const LOOKS: usize = 5;
+    const APART: Duration = Duration::from_millis(4);
+    (0..LOOKS).all(|look| {
+        if look > 0 {
+            thread::sleep(APART);
+        }
+        are_cores_taken()
+    })
+}
+
+/// As the kernel counts at this moment (proc(5), loadavg).
+fn are_cores_taken() -> bool {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let runnable =
         text.split_whitespace().nth(3).and_then(|field| field.split('/').next()?.parse::<usize>().ok());
