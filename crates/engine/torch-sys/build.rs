@@ -44,8 +44,18 @@ fn main() {
             .map(|name| format!("cpp/{name}.cpp")),
         )
         .compile("fulmen_torch_shim");
-    // Here is where the loops are.
-    cpp(3)
+    // Here is where the loops are. Without OpenMP, `at::parallel_for` is a plain loop of one thread.
+    let mut kernels = cpp(3);
+    if kernels.get_compiler().is_like_gnu() {
+        kernels.flag("-fopenmp");
+        // Of the versions of a loop, that for AVX-512 uses it: GCC would take half of its width. Other compilers' targets have no such flag.
+        kernels.flag_if_supported("-mprefer-vector-width=512");
+        // libtorch's own, so that there is one pool of threads.
+        println!("cargo:rustc-link-lib=gomp");
+    } else {
+        println!("cargo:warning=the C++ compiler is not GCC: Fulmen's own kernels will use one thread");
+    }
+    kernels
         .files(
             ["attention", "gelu", "lstm", "matmul", "operators", "winograd"]
                 .map(|name| format!("cpp/{name}.cpp")),

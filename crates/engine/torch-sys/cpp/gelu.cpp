@@ -1,5 +1,5 @@
 // The Gaussian error linear unit (Hendrycks and Gimpel 2016, arXiv:1606.08415), exact and by tanh, and its gradient. ATen's takes
-// 2.3 ns a number and thread for the exact one; this waits for memory.
+// three times as long for the exact one.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -14,36 +14,38 @@ namespace {
 // Below so many numbers a second thread costs more than it does.
 constexpr int64_t kGrain = 1 << 14;
 
-// The normal distribution up to x, to 1e-7 relative (1e-6 below -5). erf's polynomials are N. Juffa's (minimax, both below 1 unit
-// in the last place); below zero the tail is taken as it comes, not as what is left of 1.
-FT_INLINE float normal_cdf(float x) {
-  const float a = x * 0.707106781f, t = a < 0.0f ? -a : a, s = a * a;
-  float far = (-1.72853470e-5f * t + 3.83197126e-4f) * s + (-3.88396438e-3f * t + 2.42546219e-2f);
-  far = far * t - 1.06777877e-1f;
-  far = far * t - 6.34846687e-1f;
-  far = far * t - 1.28717512e-1f;
-  const float tail = 0.5f * ft_exp(far * t - t);
-  float near = -5.96761703e-4f;
-  near = near * s + 4.99119423e-3f;
-  near = near * s - 2.67681349e-2f;
-  near = near * s + 1.12819925e-1f;
-  near = near * s - 3.76125336e-1f;
-  near = near * s + 1.28379166e-1f;
-  near = 0.5f + 0.5f * (near * a + a);
-  const float outside = a < 0.0f ? tail : 1.0f - tail;
-  return t > 0.927734375f ? outside : near;
-}
+// The standard normal distribution at x: what lies below, to 3e-7 relative where that is not far out, and the density.
+struct Normal {
+  float below, density;
+};
 
-FT_INLINE float normal_density(float x) { return 0.398942280f * ft_exp(-0.5f * x * x); }
+// One exponential serves both: the tail is the density times Mills' ratio, for which the polynomial in 1 / (1 + 0.3 |x|) was fitted as
+// in Abramowitz and Stegun 26.2.17, with eight terms in place of five (1.5e-7 relative, for |x| up to 14).
+FT_INLINE Normal normal(float x) {
+  const float distance = x < 0.0f ? -x : x, t = 1.0f / (1.0f + 0.3f * distance), density = 0.398942280f * ft_exp(-0.5f * x * x);
+  float mills = 0.0894357168f;
+  mills = mills * t - 0.3940998863f;
+  mills = mills * t + 0.5173358229f;
+  mills = mills * t - 0.1346404941f;
+  mills = mills * t + 0.3222952574f;
+  mills = mills * t + 0.2504343417f;
+  mills = mills * t + 0.3026871318f;
+  mills = mills * t + 0.2998660622f;
+  const float tail = density * (mills * t);
+  return {x < 0.0f ? tail : 1.0f - tail, density};
+}
 
 constexpr float kTanhScale = 0.797884561f, kTanhCube = 0.044715f;  // √(2/π)
 
 FT_VECTORISED void gelu_exact(const float* __restrict x, float* __restrict y, int64_t size) {
-  for (int64_t i = 0; i < size; i++) y[i] = x[i] * normal_cdf(x[i]);
+  for (int64_t i = 0; i < size; i++) y[i] = x[i] * normal(x[i]).below;
 }
 
 FT_VECTORISED void gelu_exact_backward(const float* __restrict dy, const float* __restrict x, float* __restrict dx, int64_t size) {
-  for (int64_t i = 0; i < size; i++) dx[i] = dy[i] * (normal_cdf(x[i]) + x[i] * normal_density(x[i]));
+  for (int64_t i = 0; i < size; i++) {
+    const Normal at = normal(x[i]);
+    dx[i] = dy[i] * (at.below + x[i] * at.density);
+  }
 }
 
 // ½ (1 + tanh u) is sigmoid(2u).
