@@ -47,8 +47,14 @@ lint: setup ## Formatting, clippy, dependencies; warnings are errors
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	tools/deny
 
-bench: build .venv-bench/ready .venv-hydra/ready .venv-tracking/ready ## Measure against PyTorch Lightning (writes bench/RESULTS.md), Hydra and MLflow (bench/TRACKING.md)
+# The input pipeline is measured on a folder of photographs of the user's own: train/<class>/*.jpg.
+bench: build .venv-bench/ready .venv-hydra/ready .venv-tracking/ready ## Measure against PyTorch Lightning (writes bench/RESULTS.md), Hydra and MLflow (bench/TRACKING.md); IMAGES=<folder> adds torchvision
+	$(CARGO) build --release -p fulmen-base --example overhead -p fulmen-vision --example input_pipeline
 	$(PYTHON) bench/run.py $(ARGS) --fulmen $(BINARIES)/fulmen
+	$(BINARIES)/examples/overhead
+	.venv-bench/bin/python bench/lightning/overhead.py
+	$(PYTHON) bench/tracking_step.py --fulmen $(BINARIES)/fulmen
+	@$(if $(IMAGES),.venv-bench/bin/python bench/input_pipeline.py "$(IMAGES)" --program $(BINARIES)/examples/input_pipeline,echo "input pipeline: skipped; IMAGES=<folder> names its photographs")
 	.venv-hydra/bin/python bench/configuration.py --fulmen $(BINARIES)/fulmen
 	.venv-tracking/bin/python bench/tracking.py --fulmen $(BINARIES)/fulmen
 
