@@ -13,7 +13,7 @@ use crate::{
     api::{self, Call},
     artifacts::{self, Artifacts},
     frame::{ApiError, Gate, Pool, Reply, RequestBody, drain, json, read_whole, text},
-    wire::Message,
+    wire::{Message, decode},
 };
 
 /// Largest JSON of a request. A dataset's profile alone may have 16 MiB.
@@ -53,12 +53,17 @@ pub(crate) async fn respond(app: Arc<App>, request: Request<RequestBody>) -> Rep
 
 async fn dispatch(app: &Arc<App>, request: &Parts, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let path = request.uri.path();
+    // As MLflow, which sends such a request to the address with one slash.
+    let path = if path.starts_with("//") { &path[leading_slashes(path) - 1..] } else { path };
     if request.method == Method::OPTIONS {
         return Ok(no_content());
     }
     if let Some(rest) = path.strip_prefix("/api/").or_else(|| path.strip_prefix("/ajax-api/")) {
         if let Some(rest) = rest.strip_prefix("2.0/mlflow-artifacts/") {
             return artifacts::proxied(app, rest, request, body).await;
+        }
+        if let (Some(model_id), &Method::GET | &Method::HEAD) = (model_of_files(rest), &request.method) {
+            return artifacts::model_artifact(app, decode(model_id)?, request).await;
         }
         return match (rest, &request.method) {
             ("3.0/mlflow/server-info", &Method::GET) => Ok(json(server_info(app))),
@@ -84,6 +89,16 @@ async fn dispatch(app: &Arc<App>, request: &Parts, body: &mut RequestBody) -> Re
         }
         _ => Err(ApiError::no_endpoint(request)),
     }
+}
+
+fn leading_slashes(path: &str) -> usize {
+    path.len() - path.trim_start_matches('/').len()
+}
+
+/// The logged model whose files a path asks for.
+fn model_of_files(path: &str) -> Option<&str> {
+    let model_id = path.strip_prefix("2.0/mlflow/logged-models/")?.strip_suffix("/artifacts/files")?;
+    (!model_id.contains('/')).then_some(model_id)
 }
 
 /// A request that the store answers.

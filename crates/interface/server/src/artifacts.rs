@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(crate) use place::Place;
-pub(crate) use proxy::{proxied, run_artifact, upload_artifact, version_artifact};
+pub(crate) use proxy::{model_artifact, proxied, run_artifact, upload_artifact, version_artifact};
 
 /// The artifacts that this server serves.
 #[derive(Debug, Clone)]

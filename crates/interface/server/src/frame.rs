@@ -5,6 +5,7 @@ mod error;
 mod gate;
 mod pool;
 mod reply;
+mod words;
 
 pub(crate) use body::{RequestBody, drain, next_chunk, read_whole};
 pub(crate) use error::{ApiError, Code};

@@ -18,7 +18,7 @@ mod lexer;
 mod parser;
 mod prompts;
 
-pub(crate) use field::{Attribute, DatasetField, Field, Scope};
+pub(crate) use field::{Attribute, DatasetField, Field, MetricOnDataset, Scope};
 pub(crate) use parser::{parse_filter, parse_order_by};
 pub(crate) use prompts::{IS_PROMPT, settle_prompts};
 

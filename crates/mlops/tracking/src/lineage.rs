@@ -211,10 +211,14 @@ pub struct SearchLoggedModels {
 }
 
 /// One key of an order of logged models.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoggedModelOrder {
     /// A field such as `creation_timestamp`, or `metrics.<key>`.
     pub field: String,
     /// Upwards.
     pub ascending: bool,
+    /// Only what was measured on the dataset of this name counts, where the field is a metric.
+    pub dataset_name: Option<String>,
+    /// The same for the dataset's digest.
+    pub dataset_digest: Option<String>,
 }

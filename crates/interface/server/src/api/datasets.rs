@@ -22,6 +22,6 @@ fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
             return Err(ApiError::invalid(message));
         }
     }
-    let found = call.store.search_datasets(&experiments)?;
+    let found = call.store.search_datasets(&call.experiment_ids()?)?;
     list("dataset_summaries", found.iter().map(WireDatasetSummary::from).collect())
 }

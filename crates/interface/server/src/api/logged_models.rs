@@ -1,6 +1,8 @@
 //! Logged models: MLflow 3's models that exist without a registry.
 
-use fulmen_tracking::{LoggedModelOrder, LoggedModelStatus, NewLoggedModel, SearchLoggedModels};
+use fulmen_tracking::{
+    LoggedModelOrder, LoggedModelStatus, NewLoggedModel, SearchLoggedModels, TrackingError,
+};
 
 use super::{Call, Route, delete, done, files, get, one, page, patch, post};
 use crate::{
@@ -22,7 +24,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 fn create(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let new = NewLoggedModel {
-        experiment_id: call.fields.required("experiment_id")?.to_owned(),
+        experiment_id: call.experiment_id()?.to_owned(),
         name: call.fields.some_text("name")?,
         model_type: call.fields.some_text("model_type")?,
         source_run_id: call.fields.some_text("source_run_id")?,
@@ -38,7 +40,7 @@ fn by_id(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 
 fn finalize(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let status: Option<LoggedModelStatus> = call.fields.choice("status", LOGGED_MODEL_STATUSES)?;
-    let status = status.ok_or_else(|| ApiError::invalid("Missing value for required parameter 'status'."))?;
+    let status = status.ok_or_else(|| call.fields.missing("status"))?;
     let model = call.store.finalize_logged_model(call.fields.required("model_id")?, status)?;
     one("model", WireLoggedModel::from(&model))
 }
@@ -55,8 +57,14 @@ fn set_tags(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 }
 
 fn delete_tag(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
-    call.store
-        .delete_logged_model_tag(call.fields.required("model_id")?, call.fields.required("tag_key")?)?;
+    let (model_id, key) = (call.fields.required("model_id")?, call.fields.required("tag_key")?);
+    call.store.delete_logged_model_tag(model_id, key).map_err(|error| match error {
+        TrackingError::NotFound { what: "tag", .. } => ApiError::new(
+            Code::MISSING,
+            format!("No tag with key '{key}' found for model with ID '{model_id}'."),
+        ),
+        error => error.into(),
+    })?;
     done()
 }
 
@@ -68,20 +76,19 @@ fn log_params(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 
 fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let order_by = call.fields.objects("order_by", |order| {
-        if order.some_text("dataset_name")?.is_some() {
-            let message =
-                "logged models cannot be ordered by a metric on one dataset; leave out dataset_name";
-            return Err(ApiError::new(Code::UNSUPPORTED, message));
-        }
-        let ascending = order.flag("ascending")?.unwrap_or(true);
-        Ok(LoggedModelOrder { field: order.required("field_name")?.to_owned(), ascending })
+        Ok(LoggedModelOrder {
+            field: order.required("field_name")?.to_owned(),
+            ascending: order.flag("ascending")?.unwrap_or(true),
+            dataset_name: order.some_text("dataset_name")?,
+            dataset_digest: order.some_text("dataset_digest")?,
+        })
     })?;
     let datasets = call.fields.objects("datasets", |dataset| {
         Ok((dataset.required("dataset_name")?.to_owned(), dataset.some_text("dataset_digest")?))
     })?;
-    let experiment_ids = call.fields.texts("experiment_ids")?;
+    let experiment_ids = call.experiment_ids()?;
     if experiment_ids.is_empty() {
-        return Err(ApiError::invalid("Missing value for required parameter 'experiment_ids'."));
+        return Err(call.fields.missing("experiment_ids"));
     }
     let search = SearchLoggedModels {
         experiment_ids,

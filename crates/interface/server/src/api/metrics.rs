@@ -2,7 +2,7 @@
 
 use fulmen_tracking::{HistoryQuery, Metric, Page};
 
-use super::{Call, Route, get, list, page};
+use super::{Call, Route, get, list, one, page};
 use crate::{frame::ApiError, wire::WireMetric};
 
 /// Most runs that one request may ask for, as in MLflow.
@@ -35,8 +35,23 @@ fn history(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 }
 
 fn bulk(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
-    let mut runs = run_ids(call, "run_id")?;
-    runs.sort();
+    let mut runs = call.fields.texts("run_id")?;
+    match runs.len() {
+        0 => {
+            let message = "GetMetricHistoryBulk request must specify at least one run_id.";
+            return Err(ApiError::invalid(message));
+        }
+        1..=MAX_RUNS => runs.sort(),
+        count => {
+            let message = format!(
+                "GetMetricHistoryBulk request cannot specify more than {MAX_RUNS} run_ids. Received {count} run_ids."
+            );
+            return Err(ApiError::invalid(message));
+        }
+    }
+    if call.fields.text("metric_key")?.is_none() {
+        return Err(ApiError::invalid("GetMetricHistoryBulk request must specify a metric_key."));
+    }
     let most = call.fields.count("max_results")?.unwrap_or(MAX_POINTS).min(MAX_POINTS);
     let mut found = Vec::new();
     for run_id in &runs {
@@ -51,12 +66,25 @@ fn bulk(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
             break;
         }
     }
-    list("metrics", found.iter().map(|(run_id, metric)| WireMetric::of_run(metric, run_id)).collect())
+    one(
+        "metrics",
+        found.iter().map(|(run_id, metric)| WireMetric::of_run(metric, run_id)).collect::<Vec<_>>(),
+    )
 }
 
 /// At most so many points a run, evenly spread, the first and the last among them.
 fn sampled(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
-    let runs = run_ids(call, "run_ids")?;
+    let runs = call.fields.texts("run_ids")?;
+    match runs.len() {
+        0 => return Err(call.fields.missing("run_ids")),
+        1..=MAX_RUNS => {}
+        count => {
+            let message = format!(
+                "GetMetricHistoryBulkInterval request must specify at most {MAX_RUNS} run_ids. Received {count} run_ids."
+            );
+            return Err(ApiError::invalid(message));
+        }
+    }
     let most = call.fields.count("max_results")?.unwrap_or(MAX_SAMPLE);
     if !(1..=MAX_SAMPLE).contains(&most) {
         return Err(ApiError::invalid(format!("max_results must be between 1 and {MAX_SAMPLE}.")));
@@ -64,7 +92,12 @@ fn sampled(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let steps = match (call.fields.integer("start_step")?, call.fields.integer("end_step")?) {
         (Some(start), Some(end)) if start <= end => start..=end,
         (None, None) => i64::MIN..=i64::MAX,
-        (Some(_), Some(_)) => return Err(ApiError::invalid("end_step must be greater than start_step.")),
+        (Some(start), Some(end)) => {
+            let message = format!(
+                "end_step must be greater than start_step. Found start_step={start} and end_step={end}."
+            );
+            return Err(ApiError::invalid(message));
+        }
         _ => {
             return Err(ApiError::invalid(
                 "If either start step or end step are specified, both must be specified.",
@@ -80,17 +113,6 @@ fn sampled(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
         );
     }
     list("metrics", found.iter().map(|(run_id, metric)| WireMetric::of_run(metric, run_id)).collect())
-}
-
-fn run_ids(call: &Call<'_>, field: &str) -> Result<Vec<String>, ApiError> {
-    let runs = call.fields.texts(field)?;
-    match runs.len() {
-        0 => Err(ApiError::invalid(format!("Missing value for required parameter '{field}'."))),
-        1..=MAX_RUNS => Ok(runs),
-        count => Err(ApiError::invalid(format!(
-            "{field} names {count} runs, at most {MAX_RUNS} may be asked for."
-        ))),
-    }
 }
 
 fn history_of(call: &Call<'_>, run_id: &str, most: Option<usize>) -> Result<Vec<Metric>, ApiError> {
@@ -117,14 +139,15 @@ fn whole_history(call: &Call<'_>, mut query: HistoryQuery) -> Result<Vec<Metric>
     }
 }
 
-/// At most `most` of the indices below `total`, evenly spaced, the first and the last among them.
+/// At most `most` of the indices below `total`, evenly spaced, the last among them, and the first if `most` is more
+/// than one. They are those that MLflow takes: the first of each of `most` buckets, the last one's place given to the end.
 fn evenly_spaced(total: usize, most: usize) -> Vec<usize> {
-    match (total, most) {
-        (0, _) => Vec::new(),
-        _ if total <= most => (0..total).collect(),
-        (_, 1) => vec![total - 1],
-        _ => (0..most).map(|place| (place * (total - 1) + (most - 1) / 2) / (most - 1)).collect(),
+    if total <= most {
+        return (0..total).collect();
     }
+    let (size, larger) = (total / most, total % most);
+    let firsts = (0..most - 1).map(|bucket| bucket * size + bucket.min(larger));
+    firsts.chain([total - 1]).collect()
 }
 
 #[cfg(test)]
@@ -134,10 +157,14 @@ mod tests {
     #[test]
     fn samples_keep_both_ends() {
         assert_eq!(evenly_spaced(5, 10), [0, 1, 2, 3, 4]);
-        assert_eq!(evenly_spaced(9, 3), [0, 4, 8]);
+        assert_eq!(evenly_spaced(9, 3), [0, 3, 8]);
+        assert_eq!(evenly_spaced(10, 4), [0, 3, 6, 9]);
         assert_eq!(evenly_spaced(9, 1), [8]);
         let spread = evenly_spaced(100_000, 320);
         assert_eq!((spread[0], spread[319], spread.len()), (0, 99_999, 320));
-        assert!(spread.windows(2).all(|pair| (312..=314).contains(&(pair[1] - pair[0]))));
+        let gaps: Vec<usize> = spread.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let (last, others) = gaps.split_last().unwrap();
+        assert!(others.iter().all(|gap| (312..=313).contains(gap)), "{gaps:?}");
+        assert!(*last < 2 * 313, "the end takes the place of the last bucket's first");
     }
 }

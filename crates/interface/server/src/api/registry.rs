@@ -1,6 +1,7 @@
 //! The model registry: registered models, versions, aliases, tags, stages.
 
-use fulmen_tracking::{NewRegisteredModel, SearchRegistry, Stage};
+use fulmen_tracking::{ModelVersion, NewRegisteredModel, SearchRegistry, Stage, Tag};
+use serde_json::Value;
 
 use super::{Call, Route, delete, done, get, list, one, page, patch, post, sources};
 use crate::{
@@ -39,12 +40,12 @@ impl<'a> Call<'a> {
     }
 
     fn version(&self) -> Result<u64, ApiError> {
-        match self.fields.integer("version")? {
-            None => Err(ApiError::invalid("Missing value for required parameter 'version'.")),
-            Some(number) => u64::try_from(number).map_err(|_| {
-                ApiError::invalid(format!("Model version {number} must be a whole number from 1"))
-            }),
+        if let Ok(Some(number)) = self.fields.integer("version") {
+            // Numbers begin at 1, so 0 names no version, and neither does a negative number.
+            return Ok(u64::try_from(number).unwrap_or(0));
         }
+        let version = self.fields.required("version")?;
+        Err(ApiError::invalid(format!("Parameter 'version' must be an integer, got '{version}'.")))
     }
 
     fn registry_search(&self) -> Result<SearchRegistry, ApiError> {
@@ -126,8 +127,30 @@ fn delete_alias(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 }
 
 fn create_version(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
-    let new = sources::new_version(call)?;
-    one("model_version", WireModelVersion::from(&call.store.create_model_version(&new)?))
+    let created = call.store.create_model_version(&sources::new_version(call)?)?;
+    if let Some(model_id) = &created.model_id {
+        note_version(call, model_id, &created)?;
+    }
+    one("model_version", WireModelVersion::from(&created))
+}
+
+/// The tag of a logged model that lists the versions that were made of it.
+const VERSIONS_TAG: &str = "mlflow.modelVersions";
+
+/// Lists a version in the tag of its logged model, in the form that MLflow gives it.
+fn note_version(call: &Call<'_>, model_id: &str, created: &ModelVersion) -> Result<(), ApiError> {
+    let model = call.store.logged_model(model_id)?;
+    let name = Value::from(created.name.as_str());
+    let entry = format!("{{\"name\": {name}, \"version\": {}}}", created.version);
+    let listed = model.tags.iter().find(|tag| tag.key == VERSIONS_TAG).map(|tag| tag.value.as_str());
+    let earlier = listed.and_then(|listed| listed.trim_end().strip_suffix(']'));
+    let earlier = earlier.filter(|earlier| earlier.ends_with('}'));
+    let value = match earlier {
+        Some(earlier) => format!("{earlier}, {entry}]"),
+        None => format!("[{entry}]"),
+    };
+    call.store.set_logged_model_tags(model_id, &[Tag::new(VERSIONS_TAG, value)])?;
+    Ok(())
 }
 
 fn version(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
@@ -146,7 +169,12 @@ fn remove_version(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 }
 
 fn search_versions(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
-    let found = call.store.search_model_versions(&call.registry_search()?)?;
+    let mut search = call.registry_search()?;
+    if search.order_by.is_empty() {
+        // MLflow's order where none is asked for; the store goes on with names and versions.
+        search.order_by.push("last_updated_timestamp DESC".to_owned());
+    }
+    let found = call.store.search_model_versions(&search)?;
     page::<_, WireModelVersion<'_>>("model_versions", &found)
 }
 

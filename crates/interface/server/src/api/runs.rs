@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Call, Route, done, files, get, one, page, post};
 use crate::{
-    frame::ApiError,
+    frame::{ApiError, Code},
     wire::{
         RUN_STATUSES, VIEW_TYPES, WireRun, WireRunInfo, read_dataset_input, read_metric, read_model_output,
         read_param, read_run_tag,
@@ -39,7 +39,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 fn create(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let new = NewRun {
-        experiment_id: call.fields.required("experiment_id")?.to_owned(),
+        experiment_id: call.experiment_id()?.to_owned(),
         run_name: call.fields.some_text("run_name")?,
         user_id: call.fields.text("user_id")?.unwrap_or_default().to_owned(),
         start_time: call.fields.integer("start_time")?,
@@ -80,7 +80,7 @@ fn restore(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 
 fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let search = SearchRuns {
-        experiment_ids: call.fields.texts("experiment_ids")?,
+        experiment_ids: call.experiment_ids()?,
         filter: call.fields.text("filter")?.unwrap_or_default().to_owned(),
         view: call.fields.choice("run_view_type", VIEW_TYPES)?.unwrap_or_default(),
         order_by: call.fields.texts("order_by")?,
@@ -90,15 +90,17 @@ fn search(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     page::<_, WireRun<'_>>("runs", &call.store.search_runs(&search)?)
 }
 
-fn log(call: &Call<'_>, batch: &RunBatch) -> Result<Vec<u8>, ApiError> {
-    call.store.log_batch(call.fields.run_id()?, batch)?;
+fn log(call: &Call<'_>, run_id: &str, batch: &RunBatch) -> Result<Vec<u8>, ApiError> {
+    call.store.log_batch(run_id, batch)?;
     done()
 }
 
 fn log_metric(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let run_id = call.fields.run_id()?;
     let (metric, on_model) = read_metric(call.fields)?;
     log(
         call,
+        run_id,
         &RunBatch {
             metrics: vec![metric],
             model_metrics: on_model.into_iter().collect(),
@@ -108,16 +110,19 @@ fn log_metric(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 }
 
 fn log_param(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let run_id = call.fields.run_id()?;
     let param: Param = read_param(call.fields)?;
-    log(call, &RunBatch { params: vec![param], ..RunBatch::default() })
+    log(call, run_id, &RunBatch { params: vec![param], ..RunBatch::default() })
 }
 
 fn set_tag(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let run_id = call.fields.run_id()?;
     let tag: Tag = read_run_tag(call.fields)?;
-    log(call, &RunBatch { tags: vec![tag], ..RunBatch::default() })
+    log(call, run_id, &RunBatch { tags: vec![tag], ..RunBatch::default() })
 }
 
 fn log_batch(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
+    let run_id = call.fields.run_id()?;
     let mut batch = RunBatch {
         params: call.fields.objects("params", read_param)?,
         tags: call.fields.objects("tags", read_run_tag)?,
@@ -130,7 +135,7 @@ fn log_batch(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let count = batch.metrics.len() + batch.params.len() + batch.tags.len();
     if count > MAX_BATCH_METRICS {
         return Err(TrackingError::TooMany {
-            what: "metrics, params and tags",
+            what: "metrics, params, and tags",
             count,
             limit: MAX_BATCH_METRICS,
         }
@@ -138,14 +143,30 @@ fn log_batch(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     }
     // Twice the same value is refused too, as in MLflow.
     let mut keys = HashSet::new();
-    if let Some(param) = batch.params.iter().find(|param| !keys.insert(&param.key)) {
-        return Err(ApiError::invalid(format!("the batch has the param {:?} twice", param.key)));
+    let twice = batch.params.iter().filter(|param| !keys.insert(&param.key)).map(|param| &param.key);
+    let twice: Vec<_> = twice.collect();
+    if !twice.is_empty() {
+        let message = format!(
+            "Duplicate parameter keys have been submitted: {twice:?}. Please ensure the request contains only one param \
+             value per param key."
+        );
+        return Err(ApiError::invalid(message));
     }
-    log(call, &batch)
+    call.store.log_batch(run_id, &batch).map_err(|error| match error {
+        TrackingError::Invalid { what, value, reason } => ApiError::invalid_in(&batch, what, value, reason),
+        error => error.into(),
+    })?;
+    done()
 }
 
 fn delete_tag(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
-    call.store.delete_tag(call.fields.run_id()?, call.fields.required("key")?)?;
+    let (run_id, key) = (call.fields.run_id()?, call.fields.required("key")?);
+    call.store.delete_tag(run_id, key).map_err(|error| match error {
+        TrackingError::NotFound { what: "tag", .. } => {
+            ApiError::new(Code::MISSING, format!("No tag with name: {key} in run with id {run_id}"))
+        }
+        error => error.into(),
+    })?;
     done()
 }
 
@@ -161,7 +182,7 @@ fn log_inputs(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
 fn log_outputs(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let models = call.fields.objects("models", read_model_output)?;
     if models.is_empty() {
-        return Err(ApiError::invalid("Missing value for required parameter 'models'."));
+        return Err(call.fields.missing("models"));
     }
     call.store.log_outputs(call.fields.run_id()?, &models)?;
     done()
@@ -193,7 +214,7 @@ fn log_model(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
         earlier.and_then(|tag| serde_json::from_str(&tag.value).ok()).unwrap_or_default();
     history.push(Value::Object(model));
     let tag = Tag::new(MODEL_HISTORY_TAG, Value::Array(history).to_string());
-    log(call, &RunBatch { tags: vec![tag], ..RunBatch::default() })
+    log(call, run_id, &RunBatch { tags: vec![tag], ..RunBatch::default() })
 }
 
 fn artifacts(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {

@@ -1,7 +1,7 @@
 //! Where a new model version's files may lie. A source is read later by whoever asks for the version, so it must not lead
 //! to files that its maker has no business with: MLflow's CVE-2023-1177 and its successors.
 
-use fulmen_tracking::{LoggedModel, ModelVersion, NewModelVersion, TrackingError};
+use fulmen_tracking::{LoggedModel, ModelVersion, NewModelVersion, Stage, TrackingError};
 
 use super::Call;
 use crate::{
@@ -24,17 +24,20 @@ pub(super) fn new_version(call: &Call<'_>) -> Result<NewModelVersion, ApiError> 
         description: call.fields.some_text("description")?,
         tags: call.fields.objects("tags", read_tag)?,
     };
+    if let Some(direct) = without_dots(&new.source) {
+        new.source = direct;
+    }
     let plain = fully_decoded(&new.source)?;
     if let Some(reference) = plain.strip_prefix("models:/") {
         resolve_model(call, &mut new, reference)?;
     } else if let Some(path) = plain.strip_prefix("runs:/") {
         let run_id = path.split('/').next().filter(|id| !id.is_empty());
-        if run_id != new.run_id.as_deref() {
+        if run_id.is_none() || run_id != new.run_id.as_deref() {
             return Err(outside(&new.source, "a source `runs:/<run>/…` needs the same run in run_id"));
         }
     } else if is_prompt(&new) {
         // A word that leads nowhere.
-        if plain.contains(['/', ':']) {
+        if plain.contains(['/', ':']) || plain.trim().is_empty() {
             return Err(outside(&new.source, "a prompt has no files"));
         }
     } else if is_local(&plain) || is_proxied(&plain) {
@@ -42,12 +45,14 @@ pub(super) fn new_version(call: &Call<'_>) -> Result<NewModelVersion, ApiError> 
         if !roots.iter().any(|root| is_below(&plain, root)) {
             return Err(outside(
                 &new.source,
-                "a local path or an artifact of this server has to lie below the artifacts of the run in run_id, or of the model in model_id",
+                "To use a local path as a model version source, or an artifact of this server, it has to lie below the \
+                 artifacts of the run in run_id, or of the model in model_id",
             ));
         }
     }
-    if let (None, Some(model_id)) = (&new.run_id, &new.model_id) {
-        new.run_id = model(call, &new.source, model_id)?.source_run_id;
+    if let Some(model_id) = &new.model_id {
+        let found = model(call, &new.source, model_id)?;
+        new.run_id = new.run_id.or(found.source_run_id);
     }
     Ok(new)
 }
@@ -65,13 +70,24 @@ fn resolve_model(call: &Call<'_>, new: &mut NewModelVersion, reference: &str) ->
         return Ok(());
     }
     let unknown = || {
-        outside(&new.source, "write models:/<name>/<version>, models:/<name>@<alias> or models:/<model id>")
+        outside(
+            &new.source,
+            "write models:/<name>/<version>, models:/<name>/latest, models:/<name>@<alias> or models:/<model id>",
+        )
     };
     let found: ModelVersion = if let Some((name, alias)) = reference.split_once('@') {
         call.store.model_version_by_alias(name, alias)?
     } else {
         let (name, version) = reference.rsplit_once('/').ok_or_else(unknown)?;
-        call.store.model_version(name, version.parse().map_err(|_| unknown())?)?
+        match (version.parse(), version.parse::<Stage>()) {
+            (Ok(number), _) => call.store.model_version(name, number)?,
+            (_, stage) if version.eq_ignore_ascii_case("latest") || stage.is_ok() => {
+                let stages: Vec<Stage> = stage.into_iter().collect();
+                let found = call.store.latest_versions(name, &stages)?;
+                found.into_iter().max_by_key(|found| found.version).ok_or_else(unknown)?
+            }
+            _ => return Err(unknown()),
+        }
     };
     let differs = |asked: &Option<String>, found: &Option<String>| asked.is_some() && asked != found;
     if differs(&new.run_id, &found.run_id) || differs(&new.model_id, &found.model_id) {
@@ -109,6 +125,27 @@ fn model(call: &Call<'_>, source: &str, model_id: &str) -> Result<LoggedModel, A
     })
 }
 
+/// A local source with plain `.` and `..` parts, as the path that it stands for.
+fn without_dots(source: &str) -> Option<String> {
+    let (scheme, path) = match source.strip_prefix("file://") {
+        Some(path) => ("file://", path),
+        None => ("", source),
+    };
+    let has_dots = path.split('/').any(|part| matches!(part, "." | ".."));
+    if !path.starts_with('/') || !has_dots {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    Some(format!("{scheme}/{}", parts.join("/")))
+}
+
 /// The source with all layers of percent-encoding taken off, and nothing in it that could climb or hide a part.
 fn fully_decoded(source: &str) -> Result<String, ApiError> {
     let mut plain = source.to_owned();
@@ -122,7 +159,12 @@ fn fully_decoded(source: &str) -> Result<String, ApiError> {
     }
     let climbs = plain.split(['/', ':', ';']).any(|part| matches!(part, "." | ".."));
     if climbs || plain.contains(['\\', '#', '?', ';']) || plain.chars().any(char::is_control) {
-        return Err(outside(source, "it has a `.` or `..` part, or one of # ? ; \\, or a control character"));
+        return Err(outside(
+            source,
+            "If supplying a source as an http, https, local file path, ftp, objectstore, or mlflow-artifacts uri, an \
+             absolute path must be provided without relative path references present: no `.` or `..` part, none of \
+             # ? ; \\, no control character",
+        ));
     }
     Ok(plain)
 }
@@ -155,7 +197,7 @@ fn is_below(source: &str, root: &str) -> bool {
 }
 
 fn outside(source: &str, reason: &str) -> ApiError {
-    ApiError::invalid(format!("Invalid model version source: '{source}': {reason}."))
+    ApiError::invalid(format!("Invalid model version source: '{source}'. {reason}."))
 }
 
 #[cfg(test)]
@@ -197,6 +239,21 @@ mod tests {
             is_proxied("MLFLOW-ARTIFACTS://h/x")
                 && is_proxied("http://h/api/2.0/mlflow-artifacts/artifacts/x")
         );
+    }
+
+    #[test]
+    fn dots_of_local_paths_are_resolved_before_they_are_judged() {
+        for (source, direct) in [
+            ("/r/a/.", Some("/r/a")),
+            ("file:///r/a/m/..", Some("file:///r/a")),
+            ("/r/a/../../../../etc", Some("/etc")),
+            ("/r/a", None),
+            ("r/..", None),
+            ("/r/%2e%2e/x", None),
+            ("s3://b/../x", None),
+        ] {
+            assert_eq!(without_dots(source).as_deref(), direct, "{source}");
+        }
     }
 
     #[test]

@@ -129,8 +129,13 @@ fn attachment(name: &str) -> HeaderValue {
     let name = name.rsplit('/').next().unwrap_or(name);
     let plain: String =
         name.chars().filter(|letter| letter.is_ascii_graphic() && !"\"\\%".contains(*letter)).collect();
-    let encoded = utf8_percent_encode(name, PLAIN);
-    let value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}");
+    let is_token = |letter: char| letter.is_ascii_alphanumeric() || "!#$&+-.^_`|~".contains(letter);
+    let value = if !name.is_empty() && name.chars().all(is_token) {
+        format!("attachment; filename={name}")
+    } else {
+        let encoded = utf8_percent_encode(name, PLAIN);
+        format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
+    };
     HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
 }
 
@@ -139,18 +144,18 @@ fn content_type(name: &str) -> &'static str {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
     match extension.as_str() {
         "txt" | "log" | "err" | "cfg" | "conf" | "cnf" | "ini" | "md" | "rst" | "py" | "js" | "json"
-        | "jsonl" | "yml" | "yaml" | "csv" | "tsv" | "xml" | "toml" | "sh" | "sql" => {
-            "text/plain; charset=utf-8"
-        }
+        | "jsonl" | "yml" | "yaml" | "csv" | "tsv" | "xml" | "toml" | "sh" | "sql" => "text/plain",
         // MLflow's own description of a model.
-        "mlmodel" | "mlproject" => "text/plain; charset=utf-8",
-        "html" | "htm" => "text/html; charset=utf-8",
+        "mlmodel" | "mlproject" => "text/plain",
+        "html" | "htm" => "text/html",
         "png" => "image/png",
         "jpg" | "jpeg" => "image/jpeg",
         "gif" => "image/gif",
         "svg" => "image/svg+xml",
         "pdf" => "application/pdf",
-        _ if matches!(name.rsplit('/').next(), Some("MLmodel" | "MLproject")) => "text/plain; charset=utf-8",
+        _ if matches!(name.rsplit('/').next(), Some("MLmodel" | "MLproject" | "mlmodel" | "mlproject")) => {
+            "text/plain"
+        }
         _ => "application/octet-stream",
     }
 }
@@ -181,6 +186,7 @@ mod tests {
 
     #[test]
     fn names_cannot_break_out_of_their_header() {
+        assert_eq!(attachment("a/b+c_1.txt"), "attachment; filename=b+c_1.txt");
         let value = attachment("a/b\"; x=\r\ny 日.txt");
         assert_eq!(
             value,

@@ -4,20 +4,25 @@ use fulmen_storage::ArtifactName;
 
 use crate::{frame::ApiError, wire::decode};
 
+/// Longest name in bytes: that of a key in an object store, and well below what a file system takes.
+const LONGEST: usize = 1024;
+
 /// A file's name, decoded once already. However often it is decoded further, it stays below its root: what reads the name
 /// later may decode once more than it should.
 pub(super) fn file(name: &str) -> Result<String, ApiError> {
+    if name.len() > LONGEST {
+        let message = format!("Invalid path: it is longer than {LONGEST} bytes");
+        return Err(ApiError::invalid(message));
+    }
     let mut layer = name.to_owned();
     // Each layer makes the text shorter, so this ends.
     loop {
-        ArtifactName::new(&layer)?;
-        let climbs = layer.split([';', '?', '#']).any(|part| {
-            let mut steps = part.split('/');
-            steps.any(|step| matches!(step, ".." | "."))
-        });
-        if climbs {
-            return Err(ApiError::invalid(format!("artifact path {name:?} leads out of its folder")));
+        let mut steps = layer.split(['/', '\\', ';', '?', '#']);
+        if layer.starts_with('/') || steps.any(|step| matches!(step, ".." | ".")) {
+            // MLflow's words, which its clients know.
+            return Err(ApiError::invalid("Invalid path"));
         }
+        ArtifactName::new(&layer)?;
         match decode(&layer) {
             Ok(next) if next != layer => layer = next,
             // What is no longer UTF-8 is no path to anywhere; a plain `%` is.
@@ -30,6 +35,7 @@ pub(super) fn file(name: &str) -> Result<String, ApiError> {
 pub(super) fn folder(name: &str) -> Result<String, ApiError> {
     match name.strip_suffix('/').unwrap_or(name) {
         "" if name.len() < 2 && name != "/" => Ok(String::new()),
+        "." => Ok(String::new()),
         trimmed => file(trimmed),
     }
 }
@@ -89,6 +95,7 @@ mod tests {
             assert!(folder(name).is_err(), "{name}");
         }
         assert!(folder("/").is_err() && folder("//").is_err());
+        assert!(file(&"a/".repeat(600)).is_err() && file(&format!("{}b", "a/".repeat(500))).is_ok());
     }
 
     proptest! {

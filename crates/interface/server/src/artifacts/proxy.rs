@@ -119,9 +119,8 @@ pub(crate) async fn version_artifact(app: &Arc<App>, request: &Parts) -> Result<
     let find = move |app: &App| {
         let fields = message.fields();
         let (model, path) = (fields.required("name")?, fields.required("path")?);
-        let version = fields
-            .count("version")?
-            .ok_or_else(|| ApiError::invalid("Missing value for required parameter 'version'."))?;
+        name::file(path)?;
+        let version = fields.count("version")?.ok_or_else(|| fields.missing("version"))?;
         let version = app.store.model_version(model, version as u64)?;
         let source = version.storage_location.unwrap_or(version.source);
         // A source `runs:/<run>/<path>` lies among the artifacts of that run.
@@ -134,6 +133,20 @@ pub(crate) async fn version_artifact(app: &Arc<App>, request: &Parts) -> Result<
     found_file(app, request, find).await
 }
 
+/// `/ajax-api/2.0/mlflow/logged-models/<model>/artifacts/files?artifact_file_path=…`
+pub(crate) async fn model_artifact(
+    app: &Arc<App>,
+    model_id: String,
+    request: &Parts,
+) -> Result<Reply, ApiError> {
+    let message = Message::parse(request.uri.query(), b"")?;
+    let find = move |app: &App| {
+        let path = message.fields().required("artifact_file_path")?;
+        app.artifacts.name_below(&app.store.logged_model(&model_id)?.artifact_uri, path)
+    };
+    found_file(app, request, find).await
+}
+
 /// `/ajax-api/2.0/mlflow/upload-artifact?run_uuid=…&path=…`: a small file from the page of a run.
 pub(crate) async fn upload_artifact(
     app: &Arc<App>,
@@ -141,18 +154,23 @@ pub(crate) async fn upload_artifact(
     body: &mut RequestBody,
 ) -> Result<Reply, ApiError> {
     let message = Message::parse(request.uri.query(), b"")?;
+    let size = hyper::body::Body::size_hint(body);
+    let is_empty = size.exact() == Some(0);
     let finder = Arc::clone(app);
     let find = move || {
         let fields = message.fields();
-        let run = finder.store.run(fields.run_id()?)?;
-        finder.artifacts.name_below(&run.info.artifact_uri, fields.required("path")?)
+        let must_specify = |what: &str| ApiError::invalid(format!("Request must specify {what}."));
+        let run_id = fields.run_id().map_err(|_| must_specify("run_uuid"))?;
+        let path = fields.some_text("path")?.ok_or_else(|| must_specify("path"))?;
+        name::file(&path)?;
+        if is_empty {
+            return Err(must_specify("data"));
+        }
+        let run = finder.store.run(run_id)?;
+        finder.artifacts.name_below(&run.info.artifact_uri, &path)
     };
     let name = app.pool.call(find).await?;
     let place = app.artifacts.place()?;
-    let size = hyper::body::Body::size_hint(body);
-    if size.exact() == Some(0) {
-        return Err(ApiError::invalid("Request must specify data."));
-    }
     if size.lower() > PAGE_UPLOAD {
         return Err(upload::too_large(Some(PAGE_UPLOAD)));
     }

@@ -12,8 +12,10 @@ pub(crate) type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + S
 
 /// Longest wait for the next bytes of a body.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Most bytes that are taken in of a body that nobody wants.
-const DRAINED: usize = 256 << 10;
+/// Most bytes that are taken in of a body that nobody wants, and the longest that it may take: a client that is still
+/// sending when its connection ends never reads why.
+const DRAINED: usize = 64 << 20;
+const DRAINING: Duration = Duration::from_secs(5);
 
 /// The next bytes of a body; `None` at its end.
 pub(crate) async fn next_chunk(body: &mut RequestBody) -> Result<Option<Bytes>, ApiError> {
@@ -47,7 +49,7 @@ pub(crate) async fn drain(body: &mut RequestBody) {
             }
         }
     };
-    let _ = tokio::time::timeout(Duration::from_secs(1), take_in).await;
+    let _ = tokio::time::timeout(DRAINING, take_in).await;
 }
 
 /// A whole body of at most `limit` bytes.

@@ -1,11 +1,11 @@
 //! Errors in MLflow's form: a status, an `error_code` and a message.
 
 use fulmen_storage::StorageError;
-use fulmen_tracking::{ErrorKind, TrackingError};
+use fulmen_tracking::{ErrorKind, RunBatch, TrackingError};
 use hyper::{StatusCode, http::request::Parts};
 use serde::Serialize;
 
-use super::{Reply, json};
+use super::{Reply, json, words};
 
 /// HTTP status and MLflow's `error_code` of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,9 @@ impl Code {
     pub(crate) const FULL: Self = Self(StatusCode::INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED");
 }
 
+/// Longest message that a client is sent, in characters.
+const LONGEST: usize = 4000;
+
 /// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -44,6 +47,22 @@ impl ApiError {
     /// The request has a wrong value.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(Code::INVALID, message)
+    }
+
+    /// An entry of a batch has a wrong key: says which entry it is.
+    pub(crate) fn invalid_in(batch: &RunBatch, what: &str, value: String, reason: String) -> Self {
+        let entry = match what {
+            "metric key" => {
+                batch.metrics.iter().position(|metric| metric.key == value).map(|at| ("metrics", at, "name"))
+            }
+            "param key" => {
+                batch.params.iter().position(|param| param.key == value).map(|at| ("params", at, "key"))
+            }
+            "tag key" => batch.tags.iter().position(|tag| tag.key == value).map(|at| ("tags", at, "key")),
+            _ => None,
+        };
+        let place = entry.map(|(list, at, field)| format!("{list}[{at}].{field}"));
+        Self::invalid(words::invalid(place.as_deref().unwrap_or(what), &value, &reason))
     }
 
     /// Nothing is served under the request's path.
@@ -63,7 +82,9 @@ impl ApiError {
             error_code: &'static str,
             message: &'a str,
         }
-        let body = Body { error_code: self.code.1, message: &self.message };
+        // What was sent may stand in the message, whatever its length.
+        let end = self.message.char_indices().nth(LONGEST).map_or(self.message.len(), |(end, _)| end);
+        let body = Body { error_code: self.code.1, message: &self.message[..end] };
         // Two texts always have a JSON form.
         let mut reply = json(serde_json::to_vec(&body).unwrap_or_default());
         *reply.status_mut() = self.code.0;
@@ -81,7 +102,7 @@ impl From<TrackingError> for ApiError {
             ErrorKind::Unavailable => Code::UNAVAILABLE,
             _ => Code::INTERNAL,
         };
-        Self::new(code, error.to_string())
+        Self::new(code, words::of(&error))
     }
 }
 

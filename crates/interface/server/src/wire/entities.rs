@@ -7,7 +7,7 @@ use fulmen_tracking::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{Fields, fields::missing};
+use super::Fields;
 use crate::frame::ApiError;
 
 pub(crate) const VIEW_TYPES: &[(&str, i64, ViewType)] = &[
@@ -34,17 +34,13 @@ pub(crate) const LOGGED_MODEL_STATUSES: &[(&str, i64, LoggedModelStatus)] = &[
 pub(crate) fn read_metric(fields: Fields<'_>) -> Result<(Metric, Option<ModelMetric>), ApiError> {
     let metric = Metric {
         key: fields.required("key")?.to_owned(),
-        value: fields.number("value")?.ok_or_else(|| missing("value"))?,
-        timestamp: fields.integer("timestamp")?.ok_or_else(|| missing("timestamp"))?,
+        value: fields.number("value")?.ok_or_else(|| fields.missing("value"))?,
+        timestamp: fields.integer("timestamp")?.ok_or_else(|| fields.missing("timestamp"))?,
         step: fields.integer("step")?.unwrap_or(0),
         axis: Axis::Step,
     };
     if metric.timestamp < 0 {
-        let message = format!(
-            "Invalid value {} for parameter 'timestamp' of metric {:?}: it is negative.",
-            metric.timestamp, metric.key
-        );
-        return Err(ApiError::invalid(message));
+        return Err(fields.wrong("timestamp", "0 or more", &metric.timestamp.into()));
     }
     let Some(model_id) = fields.some_text("model_id")? else { return Ok((metric, None)) };
     let dataset = match fields.some_text("dataset_name")? {
@@ -57,14 +53,14 @@ pub(crate) fn read_metric(fields: Fields<'_>) -> Result<(Metric, Option<ModelMet
 
 /// A param; a value beyond MLflow's limit is cut, as MLflow does.
 pub(crate) fn read_param(fields: Fields<'_>) -> Result<Param, ApiError> {
-    let value = fields.text("value")?.unwrap_or_default();
-    Ok(Param::new(fields.required("key")?, cut(value, MAX_PARAM_VALUE)))
+    let key = fields.required("key")?;
+    Ok(Param::new(key, cut(fields.text("value")?.unwrap_or_default(), MAX_PARAM_VALUE)))
 }
 
 /// A tag of a run; a value beyond MLflow's limit is cut, as MLflow does.
 pub(crate) fn read_run_tag(fields: Fields<'_>) -> Result<Tag, ApiError> {
-    let value = fields.text("value")?.unwrap_or_default();
-    Ok(Tag::new(fields.required("key")?, cut(value, MAX_TAG_VALUE)))
+    let key = fields.required("key")?;
+    Ok(Tag::new(key, cut(fields.text("value")?.unwrap_or_default(), MAX_TAG_VALUE)))
 }
 
 /// A tag of anything else.
@@ -80,7 +76,7 @@ fn cut(text: &str, limit: usize) -> &str {
 }
 
 pub(crate) fn read_dataset_input(fields: Fields<'_>) -> Result<DatasetInput, ApiError> {
-    let dataset = fields.object("dataset")?.ok_or_else(|| missing("dataset"))?;
+    let dataset = fields.object("dataset")?.ok_or_else(|| fields.missing("dataset"))?;
     Ok(DatasetInput {
         tags: fields.objects("tags", read_tag)?,
         dataset: Dataset {

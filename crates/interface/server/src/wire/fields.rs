@@ -39,7 +39,7 @@ impl Message {
 
     /// The fields.
     pub(crate) fn fields(&self) -> Fields<'_> {
-        Fields { map: &self.map, from_query: self.from_query }
+        Fields { map: &self.map, from_query: self.from_query, place: None }
     }
 }
 
@@ -48,6 +48,8 @@ impl Message {
 pub(crate) struct Fields<'a> {
     map: &'a Map<String, Value>,
     from_query: bool,
+    /// The list that the message stands in, and its number there.
+    place: Option<(&'static str, usize)>,
 }
 
 impl<'a> Fields<'a> {
@@ -62,12 +64,14 @@ impl<'a> Fields<'a> {
 
     /// A text.
     pub(crate) fn text(self, name: &str) -> Result<Option<&'a str>, ApiError> {
-        self.get(name).map(|value| value.as_str().ok_or_else(|| wrong(name, "a text", value))).transpose()
+        self.get(name)
+            .map(|value| value.as_str().ok_or_else(|| self.wrong(name, "a text", value)))
+            .transpose()
     }
 
     /// A text that is there and not empty.
     pub(crate) fn required(self, name: &str) -> Result<&'a str, ApiError> {
-        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| missing(name))
+        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| self.missing(name))
     }
 
     /// A text; empty counts as absent, as protobuf cannot tell the two apart.
@@ -79,7 +83,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn run_id(self) -> Result<&'a str, ApiError> {
         match self.text("run_id")?.filter(|id| !id.is_empty()) {
             Some(id) => Ok(id),
-            None => self.text("run_uuid")?.filter(|id| !id.is_empty()).ok_or_else(|| missing("run_id")),
+            None => self.text("run_uuid")?.filter(|id| !id.is_empty()).ok_or_else(|| self.missing("run_id")),
         }
     }
 
@@ -91,18 +95,16 @@ impl<'a> Fields<'a> {
             Value::String(text) => text.parse().ok(),
             _ => None,
         };
-        number.map(Some).ok_or_else(|| wrong(name, "a whole number of 64 bits", value))
+        number.map(Some).ok_or_else(|| self.wrong(name, "a whole number of 64 bits", value))
     }
 
     /// A number of things, not negative.
     pub(crate) fn count(self, name: &str) -> Result<Option<usize>, ApiError> {
         let number = self.integer(name)?;
-        number
-            .map(|number| {
-                usize::try_from(number)
-                    .map_err(|_| ApiError::invalid(format!("{name} is {number}, expected 0 or more")))
-            })
-            .transpose()
+        let count = |number: i64| {
+            usize::try_from(number).map_err(|_| self.wrong(name, "0 or more", &Value::from(number)))
+        };
+        number.map(count).transpose()
     }
 
     /// A number, `"NaN"`, `"Infinity"`, `"-Infinity"`.
@@ -120,7 +122,7 @@ impl<'a> Fields<'a> {
             },
             _ => None,
         };
-        number.map(Some).ok_or_else(|| wrong(name, "a number", value))
+        number.map(Some).ok_or_else(|| self.wrong(name, "a number", value))
     }
 
     /// A yes or no.
@@ -134,7 +136,7 @@ impl<'a> Fields<'a> {
             Some(Value::String(text)) if self.from_query && text.eq_ignore_ascii_case("false") => {
                 Ok(Some(false))
             }
-            Some(value) => Err(wrong(name, "true or false", value)),
+            Some(value) => Err(self.wrong(name, "true or false", value)),
         }
     }
 
@@ -151,32 +153,32 @@ impl<'a> Fields<'a> {
         });
         chosen.map(|(_, _, choice)| Some(*choice)).ok_or_else(|| {
             let words = choices.iter().map(|(word, _, _)| *word).collect::<Vec<_>>();
-            wrong(name, &format!("one of {}", words.join(", ")), value)
+            self.wrong(name, &format!("one of {}", words.join(", ")), value)
         })
     }
 
     /// A list of texts.
     pub(crate) fn texts(self, name: &str) -> Result<Vec<String>, ApiError> {
         let as_text = |value: &Value| {
-            value.as_str().map(str::to_owned).ok_or_else(|| wrong(name, "a list of texts", value))
+            value.as_str().map(str::to_owned).ok_or_else(|| self.wrong(name, "a list of texts", value))
         };
         match self.get(name) {
             None => Ok(Vec::new()),
             Some(Value::Array(values)) => values.iter().map(as_text).collect(),
             Some(value) if self.from_query => Ok(vec![as_text(value)?]),
-            Some(value) => Err(wrong(name, "a list of texts", value)),
+            Some(value) => Err(self.wrong(name, "a list of texts", value)),
         }
     }
 
     /// A message inside.
     pub(crate) fn object(self, name: &str) -> Result<Option<Fields<'a>>, ApiError> {
-        self.get(name).map(|value| self.inside(name, value)).transpose()
+        self.get(name).map(|value| self.inside(name, value, self.place)).transpose()
     }
 
     /// A list of messages, each read by `read`.
     pub(crate) fn objects<T>(
         self,
-        name: &str,
+        name: &'static str,
         mut read: impl FnMut(Fields<'a>) -> Result<T, ApiError>,
     ) -> Result<Vec<T>, ApiError> {
         match self.get(name) {
@@ -184,21 +186,48 @@ impl<'a> Fields<'a> {
             Some(Value::Array(values)) => {
                 let numbered = values.iter().enumerate();
                 numbered
-                    .map(|(number, value)| {
-                        self.inside(name, value).and_then(&mut read).map_err(|mut error| {
-                            error.message = format!("{name}[{number}]: {}", error.message);
-                            error
-                        })
-                    })
+                    .map(|(number, value)| self.inside(name, value, Some((name, number))).and_then(&mut read))
                     .collect()
             }
-            Some(value) => Err(wrong(name, "a list", value)),
+            Some(value) => Err(self.wrong(name, "a list", value)),
         }
     }
 
-    fn inside(self, name: &str, value: &'a Value) -> Result<Fields<'a>, ApiError> {
-        let map = value.as_object().ok_or_else(|| wrong(name, "an object", value))?;
-        Ok(Fields { map, from_query: self.from_query })
+    fn inside(
+        self,
+        name: &str,
+        value: &'a Value,
+        place: Option<(&'static str, usize)>,
+    ) -> Result<Fields<'a>, ApiError> {
+        let map = value.as_object().ok_or_else(|| self.wrong(name, "an object", value))?;
+        Ok(Fields { map, from_query: self.from_query, place })
+    }
+
+    /// The refusal of a request that lacks a field.
+    pub(crate) fn missing(self, name: &str) -> ApiError {
+        ApiError::invalid(format!("Missing value for required parameter '{}'.", self.path_of(name)))
+    }
+
+    /// The refusal of a request whose field has another value than is expected. What follows its colon is ours, what
+    /// comes before it MLflow's.
+    pub(crate) fn wrong(self, name: &str, expected: &str, found: &Value) -> ApiError {
+        let mut shown = found.to_string();
+        if let Some((end, _)) = shown.char_indices().nth(100) {
+            shown.truncate(end);
+            shown.push('…');
+        }
+        let path = self.path_of(name);
+        ApiError::invalid(format!(
+            "Invalid value {shown} for parameter '{path}' supplied: expected {expected}."
+        ))
+    }
+
+    /// Where a field stands in its request, such as `metrics[3].timestamp`.
+    fn path_of(self, name: &str) -> String {
+        match self.place {
+            Some((list, number)) => format!("{list}[{number}].{name}"),
+            None => name.to_owned(),
+        }
     }
 }
 
@@ -223,19 +252,6 @@ fn is_camel_case_of(key: &str, name: &str) -> bool {
         }
     }
     key.next().is_none()
-}
-
-pub(crate) fn missing(name: &str) -> ApiError {
-    ApiError::invalid(format!("Missing value for required parameter '{name}'."))
-}
-
-fn wrong(name: &str, expected: &str, found: &Value) -> ApiError {
-    let mut shown = found.to_string();
-    if let Some((end, _)) = shown.char_indices().nth(100) {
-        shown.truncate(end);
-        shown.push('…');
-    }
-    ApiError::invalid(format!("Invalid value for parameter '{name}': {shown}, expected {expected}."))
 }
 
 #[cfg(test)]
@@ -287,6 +303,20 @@ mod tests {
         }
         assert!(Message::parse(None, b"\xff{}").is_err());
         assert_eq!(message("\"{\\\"a\\\": \\\"x\\\"}\"").fields().required("a").unwrap(), "x");
+    }
+
+    #[test]
+    fn refusals_say_where_in_a_list_a_field_stands() {
+        let fields = message(r#"{"metrics": [{"key": "m"}, {"key": 1}, 2]}"#);
+        let said = |number: usize| {
+            let metrics = fields.fields().objects("metrics", |metric| {
+                metric.required("key")?;
+                if number == 0 { Err(metric.missing("timestamp")) } else { Ok(()) }
+            });
+            metrics.unwrap_err().message
+        };
+        assert_eq!(said(0), "Missing value for required parameter 'metrics[0].timestamp'.");
+        assert_eq!(said(1), "Invalid value 1 for parameter 'metrics[1].key' supplied: expected a text.");
     }
 
     proptest! {

@@ -33,16 +33,14 @@ pub(crate) struct WireModelVersion<'a> {
     creation_timestamp: i64,
     last_updated_timestamp: i64,
     current_stage: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
+    /// MLflow keeps what a request lacks as an empty text, here and below.
+    description: &'a str,
     source: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_id: Option<&'a str>,
+    run_id: &'a str,
     status: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<WireTag<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_link: Option<&'a str>,
+    run_link: &'a str,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     aliases: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,12 +72,12 @@ impl<'a> From<&'a ModelVersion> for WireModelVersion<'a> {
             creation_timestamp: version.creation_timestamp,
             last_updated_timestamp: version.last_updated_timestamp,
             current_stage: version.current_stage.as_str(),
-            description: version.description.as_deref(),
+            description: version.description.as_deref().unwrap_or_default(),
             source: &version.source,
-            run_id: version.run_id.as_deref(),
+            run_id: version.run_id.as_deref().unwrap_or_default(),
             status: "READY",
             tags: tags(&version.tags),
-            run_link: version.run_link.as_deref(),
+            run_link: version.run_link.as_deref().unwrap_or_default(),
             aliases: &version.aliases,
             model_id: version.model_id.as_deref(),
         }

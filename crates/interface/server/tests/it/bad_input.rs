@@ -76,7 +76,6 @@ fn unknown_things_are_not_found() {
     let id = "0".repeat(32);
     for path in [
         "experiments/get?experiment_id=99",
-        "experiments/get?experiment_id=0%20OR%201%3D1",
         "experiments/get-by-name?experiment_name=none",
         &format!("runs/get?run_id={id}"),
         "runs/get?run_id=%27%3B--",
@@ -87,6 +86,7 @@ fn unknown_things_are_not_found() {
     ] {
         client.get(path).refused(404, "RESOURCE_DOES_NOT_EXIST");
     }
+    client.get("experiments/get?experiment_id=0%20OR%201%3D1").refused(400, "INVALID_PARAMETER_VALUE");
     client.get("no/such/endpoint").refused(404, "ENDPOINT_NOT_FOUND");
     client.get("/api/9.9/mlflow/runs/get").refused(404, "ENDPOINT_NOT_FOUND");
     client.get("/etc/passwd").refused(404, "ENDPOINT_NOT_FOUND");
@@ -137,6 +137,40 @@ fn bodies_that_are_too_large_are_refused_before_they_are_read() {
     let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
     while client.send(&chunk).is_ok() {}
     assert_eq!(server.client().get("/health").text(), "OK");
+}
+
+#[test]
+fn a_client_that_sends_too_much_still_reads_why() {
+    let server = Running::start();
+    let body = vec![b' '; (48 << 20) + 1];
+    let json_type = [("Content-Type", "application/json")];
+    let refused = server.client().request("POST", "/api/2.0/mlflow/experiments/create", &json_type, &body);
+    refused.refused(413, "INVALID_PARAMETER_VALUE");
+}
+
+#[test]
+fn long_values_come_back_cut_and_long_paths_are_the_clients_fault() {
+    let server = Running::start();
+    let mut client = server.client();
+    let run = server.run();
+    let long = "|".repeat(200_000);
+    for (path, body) in [
+        ("runs/set-tag", json!({"run_id": run, "key": long})),
+        ("runs/search", json!({"experiment_ids": ["0"], "filter": long})),
+        ("experiments/create", json!({"name": long})),
+    ] {
+        let refused = client.post(path, &body).refused(400, "INVALID_PARAMETER_VALUE");
+        assert!(refused["message"].as_str().unwrap().len() < 5000, "{path}");
+    }
+    let deep = format!("{}b", "a/".repeat(3000));
+    for path in [
+        format!("/api/2.0/mlflow-artifacts/artifacts/{deep}"),
+        format!("/api/2.0/mlflow-artifacts/artifacts?path={deep}"),
+        format!("artifacts/list?run_id={run}&path={deep}"),
+        format!("/get-artifact?run_id={run}&path={deep}"),
+    ] {
+        client.get(&path).refused(400, "INVALID_PARAMETER_VALUE");
+    }
 }
 
 #[test]

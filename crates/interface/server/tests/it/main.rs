@@ -15,6 +15,7 @@ mod concurrency;
 mod harness;
 mod hosts;
 mod http;
+mod mlflows_ways;
 mod multipart;
 mod python_client;
 mod registry;

@@ -76,6 +76,8 @@ fn sources_that_lead_to_other_files_are_refused() {
         "models:/m-none".into(),
         "models:/net/1".into(),
         "models:/net".into(),
+        "runs://".into(),
+        " ".into(),
     ];
     for source in sources {
         for tags in [json!([]), json!([{"key": "mlflow.prompt.is_prompt", "value": "true"}])] {
@@ -83,9 +85,15 @@ fn sources_that_lead_to_other_files_are_refused() {
             client.post("model-versions/create", &version).is_clients_fault();
         }
     }
+    client.post("model-versions/create", &json!({"name": "net", "source": "runs://"})).is_clients_fault();
+    let latest = json!({"name": "net", "source": "models:/net/latest"});
+    client.post("model-versions/create", &latest).is_clients_fault();
     for source in [format!("{below}/model"), format!("runs:/{run}/model"), "s3://bucket/model".into()] {
         client.post("model-versions/create", &json!({"name": "net", "source": source, "run_id": run})).ok();
     }
+    // By what it is called in its registry.
+    let copied = client.post("model-versions/create", &latest).ok();
+    assert_eq!(text(&copied, "/model_version/source"), "models:/net/3");
 }
 
 #[test]

@@ -210,7 +210,16 @@ pub fn searches_filter_order_and_page(fixture: &dyn StoreFixture) -> CaseResult 
     };
     assert_eq!(find(on(&[("test", None)]))?.len(), 4);
     assert_eq!(find(on(&[("test", Some("other"))]))?.len(), 0);
-    let order = |field: &str, ascending| LoggedModelOrder { field: field.to_owned(), ascending };
+    let order = |field: &str, ascending| LoggedModelOrder {
+        field: field.to_owned(),
+        ascending,
+        ..Default::default()
+    };
+    let order_on = |name: Option<&str>, digest: Option<&str>, ascending| LoggedModelOrder {
+        dataset_name: name.map(str::to_owned),
+        dataset_digest: digest.map(str::to_owned),
+        ..order("metrics.acc", ascending)
+    };
     for size in [2, 100] {
         let by = |order_by: Vec<LoggedModelOrder>| SearchLoggedModels {
             order_by,
@@ -221,6 +230,15 @@ pub fn searches_filter_order_and_page(fixture: &dyn StoreFixture) -> CaseResult 
         assert_eq!(find(by(vec![order("name", false)]))?, [4, 3, 2, 1, 0]);
         let by_metric = find(by(vec![order("metrics.acc", true), order("name", false)]))?;
         assert_eq!(by_metric, [4, 3, 2, 1, 0], "the one without the metric comes last");
+        for (name, digest, ascending, expected) in [
+            (Some("test"), None, true, [1, 2, 3, 4, 0]),
+            (Some("test"), Some("d"), false, [4, 3, 2, 1, 0]),
+            (None, Some("d"), true, [1, 2, 3, 4, 0]),
+            (Some("test"), Some("$e"), true, [0, 1, 2, 3, 4]),
+        ] {
+            let keys = vec![order_on(name, digest, ascending), order("name", true)];
+            assert_eq!(find(by(keys))?, expected, "on {name:?} {digest:?}");
+        }
     }
     for bad in ["nonsense", "metrics.acc >", "foo.bar = 'x'"] {
         refused(ErrorKind::InvalidParameter, find(filter(bad)));

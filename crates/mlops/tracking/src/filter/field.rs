@@ -1,6 +1,7 @@
 //! The fields that a filter or an order may name.
 
 use super::FilterError;
+use crate::LoggedModelOrder;
 
 /// What is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,16 @@ pub(crate) enum Field {
     Attribute(Attribute),
     /// A field of the datasets that a run was given.
     Dataset(DatasetField),
+    /// What was measured of a logged model on one dataset. Only an order may name it.
+    MetricOnDataset(MetricOnDataset),
+}
+
+/// A metric on the datasets with a name, with a digest, or with both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MetricOnDataset {
+    pub(crate) key: String,
+    pub(crate) name: Option<String>,
+    pub(crate) digest: Option<String>,
 }
 
 /// What a filter may ask of a run's datasets.
@@ -163,7 +174,7 @@ impl Field {
     }
 
     /// The field that a name such as `metrics.loss` stands for, where it is given apart from any filter.
-    pub(crate) fn named(scope: Scope, name: &str) -> Result<Self, FilterError> {
+    fn named(scope: Scope, name: &str) -> Result<Self, FilterError> {
         let (prefix, key) = match name.split_once('.') {
             Some((prefix, key)) => (Some(prefix), key),
             None => (None, name),
@@ -177,10 +188,21 @@ impl Field {
         })
     }
 
+    /// The field that a key of an order of logged models stands for.
+    pub(crate) fn of_logged_models(key: &LoggedModelOrder) -> Result<Self, FilterError> {
+        let (name, digest) = (key.dataset_name.clone(), key.dataset_digest.clone());
+        Ok(match Self::named(Scope::LoggedModels, &key.field)? {
+            Self::Metric(key) if name.is_some() || digest.is_some() => {
+                Self::MetricOnDataset(MetricOnDataset { key, name, digest })
+            }
+            field => field,
+        })
+    }
+
     /// Whether values of this field are numbers.
     pub(super) fn is_number(&self) -> bool {
         match self {
-            Self::Metric(_) => true,
+            Self::Metric(_) | Self::MetricOnDataset(_) => true,
             Self::Param(_) | Self::Tag(_) | Self::Dataset(_) => false,
             Self::Attribute(attribute) => matches!(
                 attribute,

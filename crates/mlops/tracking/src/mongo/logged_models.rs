@@ -160,7 +160,7 @@ impl MongoStore {
         search: &SearchLoggedModels,
     ) -> Result<Page<LoggedModel>, TrackingError> {
         let order = search.order_by.iter().map(|key| {
-            let field = Field::named(Scope::LoggedModels, &key.field)?;
+            let field = Field::of_logged_models(key)?;
             Ok(OrderKey { field, descending: !key.ascending })
         });
         let mut all = conditions(Scope::LoggedModels, &parse_filter(Scope::LoggedModels, &search.filter)?)?;

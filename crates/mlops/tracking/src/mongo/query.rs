@@ -5,7 +5,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use crate::{
     TrackingError, ViewType,
-    filter::{Attribute, Clause, Comparison, DatasetField, Field, Scope, Test},
+    filter::{Attribute, Clause, Comparison, DatasetField, Field, MetricOnDataset, Scope, Test},
     limits::invalid,
 };
 
@@ -22,6 +22,8 @@ pub(super) fn conditions<'a>(
 
 fn condition(scope: Scope, Clause { field, test }: &Clause) -> Result<Document, TrackingError> {
     let found = match field {
+        // No filter names it.
+        Field::MetricOnDataset(_) => doc! { "_id": { "$exists": false } },
         // NaN is an absent value, so it differs from every number, and is neither less nor greater.
         Field::Metric(key) => {
             doc! { "metrics": { "$elemMatch": { "k": { "$eq": key }, "v": operand(test)? } } }
@@ -112,10 +114,23 @@ pub(super) fn expression(scope: Scope, field: &Field) -> Bson {
         (_, Field::Attribute(attribute)) => return Bson::String(format!("${}", column(scope, *attribute))),
         // Nothing is ordered by it.
         (_, Field::Dataset(_)) => return Bson::Null,
+        (_, Field::MetricOnDataset(metric)) => return on_dataset(metric),
     };
     let (Field::Metric(key) | Field::Param(key) | Field::Tag(key)) = field else { return Bson::Null };
     let own = doc! { "$filter": { "input": list, "as": "entry", "cond": { "$eq": ["$$entry.k", { "$literal": key }] } } };
     doc! { "$let": { "vars": { "own": { "$arrayElemAt": [own, 0] } }, "in": "$$own.v" } }.into()
+}
+
+/// The value of the latest point of a logged model's metric on some datasets. Documents are compared field by field, so
+/// the greatest is the one with the greatest step, then time, then value; one without a value is NaN and less.
+fn on_dataset(MetricOnDataset { key, name, digest }: &MetricOnDataset) -> Bson {
+    let asked = [("k", Some(key)), ("dataset_name", name.as_ref()), ("dataset_digest", digest.as_ref())];
+    let holds = asked.into_iter().filter_map(|(field, value)| {
+        Some(Bson::from(doc! { "$eq": [format!("$$entry.{field}"), doc! { "$literal": value? }] }))
+    });
+    let own = doc! { "$filter": { "input": "$metrics", "as": "entry", "cond": { "$and": holds.collect::<Vec<_>>() } } };
+    let points = doc! { "$map": { "input": own, "as": "entry", "in": { "s": "$$entry.s", "t": "$$entry.t", "v": "$$entry.v" } } };
+    doc! { "$let": { "vars": { "latest": { "$max": points } }, "in": "$$latest.v" } }.into()
 }
 
 pub(super) fn view(view: ViewType) -> Option<Document> {

@@ -216,8 +216,17 @@ impl LineageStore for RemoteStore {
         if search.experiment_ids.is_empty() {
             return Ok(Page { items: Vec::new(), next_page_token: None });
         }
-        let order =
-            search.order_by.iter().map(|key| json!({ "field_name": key.field, "ascending": key.ascending }));
+        let order = search.order_by.iter().map(|key| {
+            let mut json = json!({ "field_name": key.field, "ascending": key.ascending });
+            for (field, value) in
+                [("dataset_name", &key.dataset_name), ("dataset_digest", &key.dataset_digest)]
+            {
+                if let Some(value) = value {
+                    json[field] = value.as_str().into();
+                }
+            }
+            json
+        });
         let datasets = search.datasets.iter().map(|(name, digest)| {
             let mut json = json!({ "dataset_name": name });
             if let Some(digest) = digest {

@@ -99,7 +99,7 @@ fn upsert_tags(session: &Session<'_>, key: i64, tags: &[Tag]) -> Result<(), Faul
 
 pub(super) fn prepare(search: &SearchLoggedModels) -> Result<Search, TrackingError> {
     let order = search.order_by.iter().map(|key| {
-        let field = Field::named(Scope::LoggedModels, &key.field)?;
+        let field = Field::of_logged_models(key)?;
         Ok(OrderKey { field, descending: !key.ascending })
     });
     let order = order.collect::<Result<Vec<_>, TrackingError>>()?;

@@ -3,7 +3,7 @@
 use super::{Dialect, value::Value};
 use crate::{
     ViewType,
-    filter::{Attribute, Clause, Comparison, DatasetField, Field, OrderKey, Scope, Test},
+    filter::{Attribute, Clause, Comparison, DatasetField, Field, MetricOnDataset, OrderKey, Scope, Test},
 };
 
 /// SQL text with the values of its `?1`, `?2` …, in order.
@@ -46,7 +46,7 @@ impl Sql {
     fn push_field(&mut self, scope: Scope, field: &Field, artifact_root: &str) -> &mut Self {
         let owner = owner(scope);
         match field {
-            Field::Metric(key) => {
+            Field::Metric(key) | Field::MetricOnDataset(MetricOnDataset { key, .. }) => {
                 let table = metrics_table(scope);
                 self.push(&format!(
                     "(SELECT CASE WHEN m.is_nan THEN NULL ELSE m.value END FROM {table} m WHERE m.{owner} = {}.{owner} AND m.metric_key = ",
@@ -55,6 +55,13 @@ impl Sql {
                 self.push("(SELECT k.metric_key FROM metric_keys k WHERE k.key = ")
                     .bind(key.clone())
                     .push(")");
+                if let Field::MetricOnDataset(MetricOnDataset { name, digest, .. }) = field {
+                    for (column, value) in [("dataset_name", name), ("dataset_digest", digest)] {
+                        if let Some(value) = value {
+                            self.push(&format!(" AND m.{column} = ")).bind(value.clone());
+                        }
+                    }
+                }
                 // Several runs may have measured a model, on several datasets.
                 match scope {
                     Scope::LoggedModels => {
