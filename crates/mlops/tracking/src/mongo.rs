@@ -2,9 +2,9 @@
 //!
 //! A run, an experiment, a model is one document, and every call that writes changes one document by an update that is
 //! atomic, so it happens as a whole or not at all on a standalone server as on a replica set: no transaction is needed, and
-//! none is used. The points of metrics are documents of their own. A batch first enters its run's document, together with
+//! none is used. The points of metrics lie packed in documents of their own, one for each batch and metric. A batch first enters its run's document, together with
 //! params, tags, latest values and the journal's position: from then on it is stored. Then its points are copied to their
-//! collection, under ids that say all of a point, and the batch leaves the document. A process that dies in between leaves
+//! collection, under ids that say which batch, and the batch leaves the document. A process that dies in between leaves
 //! the batch there, and whoever next reads a history of the run copies it.
 //!
 //! What spans documents (an experiment's deletion, a model's rename) goes in an order in which the call can be repeated.

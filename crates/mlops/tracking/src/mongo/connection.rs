@@ -15,7 +15,7 @@ use super::{
         VersionDocument,
     },
     error::{MongoError, is_duplicate, mongo_error},
-    points::PointDocument,
+    points::BlockDocument,
 };
 use crate::{TrackingError, UriError, now_ms};
 
@@ -24,14 +24,16 @@ const USUAL_DATABASE: &str = "fulmen";
 /// How long a call looks for a server, unless the URI says otherwise.
 const SERVER_SELECTION: Duration = Duration::from_secs(5);
 /// The newest version of the schema that this program knows.
-const NEWEST: i64 = 1;
+const NEWEST: i64 = 2;
+/// The oldest that it reads: before it, every point was a document.
+const OLDEST: i64 = 2;
 
 /// The collections of a database.
 #[derive(Debug)]
 pub(super) struct Collections {
     pub(super) experiments: Collection<ExperimentDocument>,
     pub(super) runs: Collection<RunDocument>,
-    pub(super) points: Collection<PointDocument>,
+    pub(super) points: Collection<BlockDocument>,
     pub(super) datasets: Collection<DatasetDocument>,
     pub(super) logged_models: Collection<LoggedModelDocument>,
     pub(super) registered_models: Collection<RegisteredModelDocument>,
@@ -101,6 +103,9 @@ impl Collections {
             Some(found) if found > NEWEST => {
                 return Err(MongoError::Newer { uri: uri.to_owned(), found, known: NEWEST }.into());
             }
+            Some(found) if (1..OLDEST).contains(&found) => {
+                return Err(MongoError::Older { uri: uri.to_owned(), found, known: OLDEST }.into());
+            }
             Some(_) => {}
             None => self.refuse_foreign(uri)?,
         }
@@ -157,6 +162,8 @@ impl Collections {
         };
         self.experiments.create_index(unique(doc! { "name": 1 })).run()?;
         self.runs.create_index(index(doc! { "experiment_id": 1, "start_time": -1, "_id": 1 })).run()?;
+        // Blocks of a metric in the order of their first points; those that end too early are passed over in the index.
+        self.points.create_index(index(doc! { "run_id": 1, "key": 1, "low": 1, "high": 1 })).run()?;
         self.datasets.create_index(index(doc! { "experiment_id": 1 })).run()?;
         self.logged_models
             .create_index(index(doc! { "experiment_id": 1, "creation_time": -1, "_id": 1 }))

@@ -53,9 +53,21 @@ pub enum MongoError {
         /// Newest version that this program knows.
         known: i64,
     },
+    /// A Fulmen from before the first release with MongoDB wrote the database.
+    #[error(
+        "{uri}: the database has schema version {found}, and this program reads versions from {known} on; name another database, or read this one with the Fulmen that wrote it"
+    )]
+    Older {
+        /// The tracking URI, without secrets.
+        uri: String,
+        /// Version found.
+        found: i64,
+        /// Oldest version that this program reads.
+        known: i64,
+    },
     /// One document would hold more than MongoDB's 16 MiB.
     #[error(
-        "{uri}: what one run, model or dataset holds would exceed MongoDB's 16 MiB; log large texts as artifacts"
+        "{uri}: what one run, model or dataset holds would exceed MongoDB's limit of 16 MiB a document; log large texts as artifacts"
     )]
     TooLarge {
         /// The tracking URI, without secrets.
@@ -82,7 +94,9 @@ pub enum MongoError {
 impl MongoError {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused { .. } | Self::Foreign { .. } | Self::Newer { .. } => ErrorKind::Broken,
+            Self::Refused { .. } | Self::Foreign { .. } | Self::Newer { .. } | Self::Older { .. } => {
+                ErrorKind::Broken
+            }
             Self::TooLarge { .. } => ErrorKind::InvalidParameter,
             Self::Unreachable { .. } | Self::Busy { .. } | Self::Other { .. } => ErrorKind::Unavailable,
         }

@@ -23,6 +23,9 @@ use crate::TrackingError;
 
 /// How often a change is tried against other writers.
 const MOST_TRIES: u32 = 200;
+/// Most bytes of a document as its users see it. MongoDB's limit is 16 MiB; the rest is for the points of many writers at
+/// once, on their way through their run's document.
+const LARGEST: usize = 15 << 20;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -114,7 +117,11 @@ impl MongoStore {
         *after.revision() = revision + 1;
         let encode =
             |document: &D| serialize_to_document(document).map_err(|error| self.failed(error.into()));
-        let mut update = difference(&encode(&before)?, encode(after)?);
+        let changed = encode(after)?;
+        if changed.to_vec().map_err(|error| self.failed(error.into()))?.len() > LARGEST {
+            return Err(MongoError::TooLarge { uri: self.uri.clone() }.into());
+        }
+        let mut update = difference(&encode(&before)?, changed);
         if let Some(pending) = pending {
             let pending = serialize_to_document(pending).map_err(|error| self.failed(error.into()))?;
             update.insert("$push", doc! { "pending": pending });

@@ -1,5 +1,5 @@
-//! Metric points: one document each, whose id says all of it, so that an identical point is stored once, and points in the
-//! order of their ids are a history.
+//! Metric points in blocks: what a batch gave one metric is one document, packed. Points have an order, which is that of a
+//! history, and a block says between which two of it its own lie.
 
 use mongodb::bson::{Binary, doc, spec::BinarySubtype};
 use serde::{Deserialize, Serialize};
@@ -12,88 +12,80 @@ use super::{
 };
 use crate::{Metric, RunBatch, TrackingError};
 
-/// Run, digest of the key, step, time, axis, whether NaN, value.
-const ID_LENGTH: usize = 16 + 16 + 8 + 8 + 1 + 1 + 8;
+/// The place of a point in its metric's history: step, time, axis, whether NaN, value. Identical points have the same.
+pub(super) type Place = [u8; 8 + 8 + 1 + 1 + 8];
 
-/// A point of a metric.
+/// Points of one metric of one run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct PointDocument {
+pub(super) struct BlockDocument {
+    /// The batch, and the number of the metric in it: a batch that is brought twice is there once.
     #[serde(rename = "_id")]
-    pub(super) id: Binary,
+    id: String,
     run_id: String,
     key: String,
-    step: i64,
-    timestamp: i64,
-    #[serde(default, skip_serializing_if = "is_step")]
-    axis: i64,
-    value: f64,
+    /// Places of the first and the last point.
+    pub(super) low: Binary,
+    high: Binary,
+    /// See [`pack`].
+    points: Binary,
 }
 
-fn is_step(axis: &i64) -> bool {
-    *axis == 0
-}
-
-impl PointDocument {
-    fn new(run_id: &str, metric: &Metric) -> Self {
-        let mut id = prefix(run_id, &metric.key);
-        id.extend(ordered_int(metric.step));
-        id.extend(ordered_int(metric.timestamp));
-        let axis = stored_axis(metric.axis);
-        id.push(axis as u8);
-        id.push(u8::from(metric.value.is_nan()));
-        id.extend(ordered_float(metric.value));
-        Self {
-            id: binary(id),
-            run_id: run_id.to_owned(),
-            key: metric.key.clone(),
-            step: metric.step,
-            timestamp: metric.timestamp,
-            axis,
-            value: metric.value,
-        }
+impl BlockDocument {
+    /// The points of a batch, a block for each metric.
+    fn of(run_id: &str, pending: &Pending) -> Vec<Self> {
+        let mut metrics = unpack(&pending.keys, &pending.points.bytes);
+        metrics.sort_by(|left, right| left.key.cmp(&right.key).then_with(|| place(left).cmp(&place(right))));
+        let of_one = metrics.chunk_by(|left, right| left.key == right.key).enumerate();
+        let blocks = of_one.filter_map(|(number, own)| {
+            let (first, last) = (own.first()?, own.last()?);
+            Some(Self {
+                id: format!("{}-{number}", pending.id),
+                run_id: run_id.to_owned(),
+                key: first.key.clone(),
+                low: binary(place(first).into()),
+                high: binary(place(last).into()),
+                points: binary(pack(own).1),
+            })
+        });
+        blocks.collect()
     }
 
-    pub(super) fn into_metric(self) -> Metric {
-        let axis = read_axis(self.axis);
-        Metric { key: self.key, value: self.value, timestamp: self.timestamp, step: self.step, axis }
+    pub(super) fn into_metrics(self) -> Vec<Metric> {
+        unpack(&[self.key], &self.points.bytes)
     }
 }
 
-pub(super) fn binary(bytes: Vec<u8>) -> Binary {
+fn binary(bytes: Vec<u8>) -> Binary {
     Binary { subtype: BinarySubtype::Generic, bytes }
 }
 
-/// What the ids of all points of a metric begin with.
-fn prefix(run_id: &str, key: &str) -> Vec<u8> {
-    let mut id = run_prefix(run_id);
-    id.extend(&blake3::hash(key.as_bytes()).as_bytes()[..16]);
-    id
+/// Where a point stands in its history. Both zeros are one value, and so are all NaN.
+pub(super) fn place(metric: &Metric) -> Place {
+    let mut place = [0; 26];
+    place[..8].copy_from_slice(&ordered_int(metric.step));
+    place[8..16].copy_from_slice(&ordered_int(metric.timestamp));
+    place[16] = stored_axis(metric.axis) as u8;
+    place[17] = u8::from(metric.value.is_nan());
+    place[18..].copy_from_slice(&ordered_float(metric.value));
+    place
 }
 
-/// What the ids of all points of a run begin with: its 32 hexadecimal digits as bytes.
-fn run_prefix(run_id: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        run_id.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0)).collect()
-}
-
-/// The smallest and the largest id that points of a metric can have, or of a whole run without a key. Binary values are
-/// compared by length first, so both have the length of an id.
-pub(super) fn range(run_id: &str, key: Option<&str>) -> (Binary, Binary) {
-    let low = key.map_or_else(|| run_prefix(run_id), |key| prefix(run_id, key));
-    let mut high = low.clone();
-    high.resize(ID_LENGTH, 0xFF);
-    let mut low = low;
-    low.resize(ID_LENGTH, 0);
-    (binary(low), binary(high))
-}
-
-/// The id that a page token holds.
-pub(super) fn id_from_hex(digits: &str) -> Option<Binary> {
+/// The place that a page token holds.
+pub(super) fn place_from_hex(digits: &str) -> Option<Place> {
     let digits: Vec<u8> =
         digits.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    (bytes.len() == ID_LENGTH).then(|| binary(bytes))
+    let (pairs, rest) = digits.as_chunks::<2>();
+    let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
+    Place::try_from(bytes).ok().filter(|_| rest.is_empty())
+}
+
+/// The blocks that hold what follows a place in a history, or all of it.
+pub(super) fn blocks_after(run_id: &str, key: &str, after: Option<&Place>) -> mongodb::bson::Document {
+    let mut query = doc! { "run_id": { "$eq": run_id }, "key": { "$eq": key } };
+    if let Some(after) = after {
+        query.insert("high", doc! { "$gt": binary(after.to_vec()) });
+    }
+    query
 }
 
 /// Bytes whose order is the order of the numbers.
@@ -165,12 +157,9 @@ impl MongoStore {
     /// Brings points that wait in a run's document to where they belong. Twice does no harm.
     pub(super) fn settle(&self, run_id: &str, pending: &Pending) -> Result<(), TrackingError> {
         let collections = self.collections()?;
-        let points: Vec<PointDocument> = unpack(&pending.keys, &pending.points.bytes)
-            .iter()
-            .map(|metric| PointDocument::new(run_id, metric))
-            .collect();
-        if !points.is_empty() {
-            match collections.points.insert_many(&points).ordered(false).run() {
+        let blocks = BlockDocument::of(run_id, pending);
+        if !blocks.is_empty() {
+            match collections.points.insert_many(&blocks).ordered(false).run() {
                 Err(error) if !are_duplicates(&error) => return Err(self.failed(error)),
                 _ => {}
             }
@@ -224,26 +213,34 @@ mod tests {
     }
 
     #[test]
-    fn ids_lie_within_the_range_of_their_metric() {
-        let run_id = "0123456789abcdef0123456789abcdef";
-        let (low, high) = range(run_id, Some("m"));
-        for value in [f64::NEG_INFINITY, f64::MAX, f64::INFINITY, f64::NAN] {
-            for step in [i64::MIN, 0, i64::MAX] {
-                let id = PointDocument::new(run_id, &metric("m", value, step, step)).id;
-                assert_eq!(id.bytes.len(), ID_LENGTH);
-                assert!(low.bytes <= id.bytes && id.bytes <= high.bytes);
-            }
+    fn a_batch_is_a_block_for_each_metric_with_its_first_and_last_place() {
+        let metrics = vec![metric("a", 3.0, 1, 3), metric("b", f64::NAN, 1, 1), metric("a", 1.0, 1, -1)];
+        let pending = pending("r", &RunBatch { metrics: metrics.clone(), ..RunBatch::default() }).unwrap();
+        let blocks = BlockDocument::of("r", &pending);
+        assert_eq!(blocks.len(), 2);
+        assert_eq!(blocks[0].low.bytes, place(&metrics[2]));
+        assert_eq!(blocks[0].high.bytes, place(&metrics[0]));
+        assert_ne!(blocks[0].id, blocks[1].id);
+        let back: Vec<i64> = blocks[0].clone().into_metrics().iter().map(|point| point.step).collect();
+        assert_eq!(back, [-1, 3]);
+    }
+
+    #[test]
+    fn tokens_hold_whole_places_only() {
+        let whole = place(&metric("m", 1.0, 2, 3));
+        let digits: String = whole.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(place_from_hex(&digits), Some(whole));
+        for wrong in ["", "0", "zz", &digits[2..], &digits[1..], "ü"] {
+            assert_eq!(place_from_hex(wrong), None, "{wrong}");
         }
-        let (low, high) = range(run_id, None);
-        assert!(low.bytes[..16] == high.bytes[..16] && low.bytes.len() == ID_LENGTH);
     }
 
     proptest! {
         #[test]
-        fn the_order_of_ids_is_the_order_of_points(left in any::<(i64, i64, f64)>(), right in any::<(i64, i64, f64)>()) {
-            let id = |(step, time, value): (i64, i64, f64)| PointDocument::new(&"0".repeat(32), &metric("m", value, time, step)).id.bytes;
+        fn the_order_of_places_is_the_order_of_points(left in any::<(i64, i64, f64)>(), right in any::<(i64, i64, f64)>()) {
+            let place = |(step, time, value): (i64, i64, f64)| place(&metric("m", value, time, step));
             let order = |(step, time, value): (i64, i64, f64)| (step, time, value.is_nan(), if value.is_nan() { 0.0 } else { value });
-            prop_assert_eq!(Some(id(left).cmp(&id(right))), order(left).partial_cmp(&order(right)));
+            prop_assert_eq!(Some(place(left).cmp(&place(right))), order(left).partial_cmp(&order(right)));
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mongodb::bson::{Binary, Document, doc};
+use mongodb::bson::{Document, doc};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -123,12 +123,7 @@ impl MongoStore {
             return Ok(());
         }
         self.forget(run_id);
-        let (low, high) = points::range(run_id, None);
-        collections
-            .points
-            .delete_many(doc! { "_id": { "$gte": low, "$lte": high } })
-            .run()
-            .map_err(failed)?;
+        collections.points.delete_many(doc! { "run_id": run_id }).run().map_err(failed)?;
         self.forget_measurements(run_id)
     }
 
@@ -253,14 +248,5 @@ fn set_tag(run: &mut RunDocument, tag: &Tag) {
     set_pair(&mut run.tags, &tag.key, &tag.value);
     if tag.key == run_name::TAG {
         run.run_name.clone_from(&tag.value);
-    }
-}
-
-/// The ids between which the rest of a history lies: all of a metric, or what follows a point.
-pub(super) fn history_range(run_id: &str, key: &str, after: Option<Binary>) -> Document {
-    let (low, high) = points::range(run_id, Some(key));
-    match after {
-        None => doc! { "_id": { "$gte": low, "$lte": high } },
-        Some(after) => doc! { "_id": { "$gt": after, "$lte": high } },
     }
 }

@@ -10,6 +10,7 @@ use super::{
     MongoStore,
     documents::{ExperimentDocument, RunDocument},
     experiments,
+    points::{Place, blocks_after, place, place_from_hex},
     query::{conditions, expression, view},
     runs,
 };
@@ -150,31 +151,73 @@ impl MongoStore {
         let after = match token.map(|token| page_token::decode(&identity, token, 1)).transpose()? {
             None => None,
             Some(cells) => match cells.as_slice() {
-                [Cell::Text(digits)] => {
-                    Some(super::points::id_from_hex(digits).ok_or(TrackingError::PageToken)?)
-                }
+                [Cell::Text(digits)] => Some(place_from_hex(digits).ok_or(TrackingError::PageToken)?),
                 _ => return Err(TrackingError::PageToken),
             },
         };
         self.settle_all(&query.run_id)?;
-        let range = runs::history_range(&query.run_id, &query.key, after);
-        let points = &self.collections()?.points;
-        // One more tells whether there is a next page.
-        let found = points.find(range).sort(doc! { "_id": 1 }).limit(size as i64 + 1).batch_size(5000);
-        let mut items = Vec::new();
-        let mut last = None;
-        for point in found.run().map_err(|error| self.failed(error))? {
-            let point = point.map_err(|error| self.failed(error))?;
-            if items.len() == size {
-                let next_page_token = last.map(|id| page_token::encode(&identity, vec![Cell::Text(id)]));
-                return Ok(Page { items, next_page_token });
+        let blocks = self.collections()?.points.find(blocks_after(&query.run_id, &query.key, after.as_ref()));
+        let blocks = blocks.sort(doc! { "run_id": 1, "key": 1, "low": 1 });
+        let mut found = FirstPoints::new(size + 1);
+        for block in blocks.run().map_err(|error| self.failed(error))? {
+            let block = block.map_err(|error| self.failed(error))?;
+            if found.are_before(&block.low.bytes) {
+                break;
             }
-            if items.len() + 1 == size {
-                last = Some(point.id.bytes.iter().map(|byte| format!("{byte:02x}")).collect());
-            }
-            items.push(point.into_metric());
+            let points = block.into_metrics().into_iter().map(|metric| (place(&metric), metric));
+            found.add(points.filter(|(place, _)| after.is_none_or(|after| *place > after)));
         }
-        Ok(Page { items, next_page_token: None })
+        // One more tells whether there is a next page.
+        let mut points = found.into_sorted();
+        let has_more = points.len() > size;
+        points.truncate(size);
+        let last = points.last().filter(|_| has_more).map(|(place, _)| place);
+        let token = last.map(|place| place.iter().map(|byte| format!("{byte:02x}")).collect());
+        Ok(Page {
+            next_page_token: token.map(|id| page_token::encode(&identity, vec![Cell::Text(id)])),
+            items: points.into_iter().map(|(_, metric)| metric).collect(),
+        })
+    }
+}
+
+/// The first points of those that blocks hold, blocks which may overlap.
+struct FirstPoints {
+    most: usize,
+    points: Vec<(Place, Metric)>,
+    /// No point beyond it is among the first.
+    bound: Option<Place>,
+}
+
+impl FirstPoints {
+    fn new(most: usize) -> Self {
+        Self { most, points: Vec::new(), bound: None }
+    }
+
+    /// Whether all first points are there, if all others follow `place`.
+    fn are_before(&self, place: &[u8]) -> bool {
+        self.bound.is_some_and(|bound| bound.as_slice() < place)
+    }
+
+    fn add(&mut self, points: impl Iterator<Item = (Place, Metric)>) {
+        let bound = self.bound;
+        self.points.extend(points.filter(|(place, _)| bound.is_none_or(|bound| *place <= bound)));
+        // Sorted once for many blocks that overlap, and at once where that may be the end.
+        if self.points.len() >= if bound.is_some() { 2 * self.most } else { self.most } {
+            self.settle();
+        }
+    }
+
+    /// Leaves each point once, and not more than are wanted.
+    fn settle(&mut self) {
+        self.points.sort_unstable_by_key(|(place, _)| *place);
+        self.points.dedup_by_key(|(place, _)| *place);
+        self.points.truncate(self.most);
+        self.bound = self.points.get(self.most - 1).map(|(place, _)| *place);
+    }
+
+    fn into_sorted(mut self) -> Vec<(Place, Metric)> {
+        self.settle();
+        self.points
     }
 }
 
@@ -251,5 +294,38 @@ fn bson(cell: &Cell) -> Option<Bson> {
         Cell::Integer(number) => Some(Bson::Int64(*number)),
         Cell::Real(bits) => Some(Bson::Double(f64::from_bits(*bits))),
         Cell::Text(text) => Some(Bson::String(text.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_points_of_overlapping_blocks_are_each_there_once(
+            blocks in proptest::collection::vec(proptest::collection::vec(0..60_i64, 1..8), 0..20),
+            most in 1..10_usize,
+        ) {
+            let point = |step: i64| { let metric = Metric::at_step("m", 1.0, step); (place(&Metric { timestamp: 1, ..metric.clone() }), Metric { timestamp: 1, ..metric }) };
+            let mut expected: Vec<i64> = blocks.concat();
+            expected.sort_unstable();
+            expected.dedup();
+            expected.truncate(most);
+            let mut blocks = blocks;
+            blocks.sort_by_key(|block| block.iter().min().copied());
+            let mut first = FirstPoints::new(most);
+            for block in blocks {
+                let low = block.iter().min().copied().unwrap();
+                if first.are_before(&point(low).0) {
+                    break;
+                }
+                first.add(block.into_iter().map(point));
+            }
+            let found: Vec<i64> = first.into_sorted().iter().map(|(_, metric)| metric.step).collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 }

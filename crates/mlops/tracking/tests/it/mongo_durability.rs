@@ -11,8 +11,8 @@ use std::{
 };
 
 use fulmen_tracking::{
-    ErrorKind, HistoryQuery, JournalBatch, Metric, MongoError, MongoStore, NewRun, RunBatch, TrackingError,
-    TrackingStore, open,
+    ErrorKind, HistoryQuery, JournalBatch, Metric, MongoError, MongoStore, NewRun, RunBatch, Tag,
+    TrackingError, TrackingStore, open,
 };
 use fulmen_utils::testing::skipped;
 use mongodb::{
@@ -139,8 +139,8 @@ fn a_batch_whose_writer_died_half_way_is_there_whole_and_once() {
     store.log_journal(&run_id, &records(1, 2)).unwrap_err();
     assert_eq!(
         all.count_documents(doc! {}).run().unwrap(),
-        BATCH as u64,
-        "the points of the first batch only"
+        1,
+        "the points of the first batch only, in their block"
     );
     let waiting = runs.find_one(doc! { "_id": &run_id, "pending.0": { "$exists": true } }).run().unwrap();
     assert!(waiting.is_some());
@@ -169,6 +169,40 @@ fn a_database_of_a_newer_program_is_refused() {
     let error = store(&uri).experiment("0").unwrap_err();
     assert!(matches!(error, TrackingError::Mongo(MongoError::Newer { found: 99, .. })), "{error:?}");
     assert!(error.to_string().contains("update Fulmen"), "{error}");
+}
+
+#[test]
+fn a_database_whose_points_are_not_in_blocks_is_refused_and_left_alone() {
+    let Some(uri) = new_database() else { return };
+    new_run(&store(&uri));
+    let database = Client::with_uri_str(&uri).unwrap().default_database().unwrap();
+    let about = database.collection::<Document>("about");
+    about.update_one(doc! { "_id": "fulmen" }, doc! { "$set": { "version": 1_i64 } }).run().unwrap();
+    let error = store(&uri).experiment("0").unwrap_err();
+    assert!(matches!(error, TrackingError::Mongo(MongoError::Older { found: 1, .. })), "{error:?}");
+    assert!(error.to_string().contains("name another database"), "{error}");
+    assert_eq!(about.find_one(doc! {}).run().unwrap().unwrap().get_i64("version").unwrap(), 1);
+}
+
+/// A document cannot hold more; what is there already stays readable, and can be written on with less.
+#[test]
+fn a_run_that_outgrows_a_document_is_told_so_and_keeps_what_it_has() {
+    let Some(uri) = new_database() else { return };
+    let store = store(&uri);
+    let run_id = new_run(&store);
+    let tags = |from: usize| RunBatch {
+        tags: (from..from + 100).map(|number| Tag::new(format!("t{number}"), "x".repeat(8000))).collect(),
+        ..RunBatch::default()
+    };
+    let refused = (0..30)
+        .find_map(|batch| store.log_batch(&run_id, &tags(batch * 100)).err().map(|error| (batch, error)));
+    let (batches, error) = refused.expect("30 such batches are 24 MB");
+    assert!(matches!(error, TrackingError::Mongo(MongoError::TooLarge { .. })), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::InvalidParameter);
+    assert!(error.to_string().contains("16 MiB"), "{error}");
+    assert_eq!(store.run(&run_id).unwrap().data.tags.len(), batches * 100 + 1, "and its name");
+    store.log_batch(&run_id, &points(1, 5)).unwrap();
+    assert_eq!(history(&store, &run_id).len(), BATCH as usize);
 }
 
 #[test]
