@@ -90,6 +90,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         events: EventSink::new(|_| {}),
         stop: StopSignal::default(),
         folder: folder.clone(),
+        checkpoint_keys: None,
         seed: 1,
         run_config: Value::Null,
         environment: BTreeMap::new(),

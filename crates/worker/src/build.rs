@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use fulmen_base::events::{EventSink, StopSignal};
 use fulmen_base::model::{named, trainable};
@@ -21,6 +22,8 @@ use fulmen_utils::atomic::{self, WriteError};
 use fulmen_utils::text;
 
 use crate::environment;
+use crate::keys::Keys;
+use crate::prepared::Prepared;
 
 /// Everything that a run needs, built and held against each other.
 pub(crate) struct Run {
@@ -35,6 +38,7 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
     let mut config = RunConfig::read(&spec.config)?;
     config.trainer = config.trainer.settled()?;
     settle(&config)?;
+    let keys = Keys::of(spec, &config.encryption)?;
     let device = config
         .trainer
         .accelerator
@@ -54,6 +58,14 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
     let context = DatasetContext { registry, seed: config.seed };
     let mut data = config.dataset.build(registry, context).map_err(at("dataset"))?;
     data.prepare_data(&Progress::new(&events))?;
+    // A trial run is over before anything that was prepared is worth it; predictions need none of it.
+    let is_short = config.trainer.fast_dev_run.batches().is_some();
+    if !is_short
+        && !matches!(spec.command, Command::Predict { .. })
+        && let Some(cache) = Prepared::open(&config.cache, keys.cache, events.clone())
+    {
+        data.use_cache(Arc::new(cache));
+    }
     data.setup()?;
 
     let model = model(&config, registry, &data.spec(), strategy.device())?;
@@ -84,6 +96,7 @@ pub(crate) fn build(spec: &RunSpec, registry: &Registry, events: EventSink, stop
         events,
         stop,
         folder: spec.folder.clone(),
+        checkpoint_keys: keys.checkpoints,
         seed: config.seed,
         run_config: spec.config.clone(),
         environment: environment::of_run(device),

@@ -17,7 +17,9 @@
 
 mod build;
 mod environment;
+mod keys;
 mod pipe;
+mod prepared;
 mod run;
 
 // Named, so that they are linked and their components found.

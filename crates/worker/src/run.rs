@@ -15,6 +15,7 @@ use fulmen_registry::registry;
 use fulmen_torch::operators;
 use fulmen_utils::atomic;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use zeroize::Zeroizing;
 
 use crate::build::{self, Run};
 use crate::pipe;
@@ -45,7 +46,8 @@ pub(crate) fn from_standard_input() -> ExitCode {
 }
 
 fn read_spec() -> Result<RunSpec, String> {
-    let mut text = String::new();
+    // It may hold keys. Of enough room for most, since a text that grows leaves copies of itself behind.
+    let mut text = Zeroizing::new(String::with_capacity(1 << 18));
     io::stdin()
         .read_to_string(&mut text)
         .map_err(|error| format!("no run specification on standard input: {error}"))?;
@@ -69,7 +71,10 @@ fn conduct(spec: &RunSpec, events: &EventSink, stop: &StopSignal) -> Outcome {
     let prepared = registry()
         .map_err(|error| Error::config("", error.to_string()))
         .and_then(|registry| build::build(spec, registry, events.clone(), stop.clone()))
-        .and_then(|run| Ok((run, spec.checkpoint.as_deref().map(Checkpoint::open).transpose()?)));
+        .and_then(|run| {
+            let checkpoint = open(spec, &run)?;
+            Ok((run, checkpoint))
+        });
     let (mut run, checkpoint) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return bad_input(&error),
@@ -94,6 +99,12 @@ fn conduct(spec: &RunSpec, events: &EventSink, stop: &StopSignal) -> Outcome {
         }
         Command::Predict { input } => predict(&mut run, input),
     }
+}
+
+/// The checkpoint to start from.
+fn open(spec: &RunSpec, run: &Run) -> Result<Option<Checkpoint>> {
+    let keys = run.trainer.checkpoint_keys.as_ref();
+    spec.checkpoint.as_deref().map(|folder| Checkpoint::open(folder, keys)).transpose()
 }
 
 /// What is trained is recorded in the run's own folder too, which this process then has to itself.
@@ -135,7 +146,8 @@ fn train(run: &mut Run, spec: &RunSpec, checkpoint: Option<&Checkpoint>) -> Outc
             return Ok(());
         }
         if let Some(best) = &best {
-            run.trainer.load_weights(&run.model, &Checkpoint::open(best)?)?;
+            run.trainer
+                .load_weights(&run.model, &Checkpoint::open(best, run.trainer.checkpoint_keys.as_ref())?)?;
         }
         let values = run.trainer.test(&mut run.model, run.data.as_mut())?;
         run.trainer.record_final(&fitted.state, values)
@@ -178,7 +190,9 @@ fn bad_input(error: &Error) -> Outcome {
 fn failed(error: &Error, report: Option<FailureNote>) -> Outcome {
     match error {
         // Found during the run, and still a matter of what was asked for.
-        Error::Config { .. } | Error::Build { .. } | Error::Checkpoint { .. } => bad_input(error),
+        Error::Config { .. } | Error::Build { .. } | Error::Checkpoint { .. } | Error::Encryption(_) => {
+            bad_input(error)
+        }
         _ => Outcome::Failed { message: error.to_string(), report },
     }
 }

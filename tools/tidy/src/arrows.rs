@@ -6,7 +6,7 @@ use crate::graph::{Crate, Graph, Kind};
 
 /// The layers, top to bottom: the first folder under `crates/`. A layer imports only layers below it.
 pub const LAYERS: [&str; 8] =
-    ["interface", "orchestration", "mlops", "worker", "plugins", "core", "configuration", "engine"];
+    ["interface", "orchestration", "worker", "mlops", "plugins", "core", "configuration", "engine"];
 
 /// A crate and all that it may depend on, without the common `fulmen-`. Any other arrow is a fault.
 ///
@@ -27,21 +27,33 @@ pub const ARROWS: [(&str, &[&str]); 20] = [
         ],
     ),
     // Knows stores and artifacts; of runs that are under way it knows nothing.
-    ("server", &["tracking", "storage"]),
+    ("server", &["tracking", "storage", "encryption"]),
     // The store and its entities pass through the runner to the manager.
-    ("runner", &["manager", "tracking", "configuration", "contracts", "utils"]),
-    ("manager", &["tracking", "storage", "monitoring", "contracts", "utils"]),
+    ("runner", &["manager", "tracking", "storage", "encryption", "configuration", "contracts", "utils"]),
+    ("manager", &["tracking", "storage", "encryption", "monitoring", "contracts", "utils"]),
     ("tracking", &["storage", "contracts", "utils"]),
     ("storage", &["encryption", "utils"]),
     (
         "worker",
-        &["vision", "nlp", "timeseries", "base", "strategies", "registry", "contracts", "utils", "torch"],
+        &[
+            "vision",
+            "nlp",
+            "timeseries",
+            "base",
+            "strategies",
+            "registry",
+            "contracts",
+            "storage",
+            "encryption",
+            "utils",
+            "torch",
+        ],
     ),
     // Domain plugins never know each other.
     ("vision", &["base", "registry", "contracts", "utils", "torch"]),
     ("nlp", &["base", "registry", "contracts", "utils", "torch"]),
     ("timeseries", &["base", "registry", "contracts", "utils", "torch"]),
-    ("base", &["strategies", "registry", "contracts", "utils", "torch"]),
+    ("base", &["strategies", "registry", "contracts", "encryption", "utils", "torch"]),
     ("strategies", &["registry", "contracts", "utils", "torch"]),
     ("registry", &["contracts", "utils"]),
     ("contracts", &["utils"]),

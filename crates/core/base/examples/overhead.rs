@@ -239,6 +239,7 @@ fn trained(memory: &Arc<Mutex<InMemory>>, steps: u64, setup: Setup) -> [f64; 2] 
         events,
         stop: StopSignal::default(),
         folder: folder.path().to_path_buf(),
+        checkpoint_keys: None,
         seed: 0,
         run_config: json!({}),
         environment: BTreeMap::new(),

@@ -11,8 +11,11 @@
 //! └── manifest.json            format, and the BLAKE3 digest of each file above
 //! ```
 //!
+//! Where checkpoints are encrypted, each of these is an age file; the digests are those of what is inside.
+//!
 //! `checkpoint/write.rs` says in which order a save touches the disk, `checkpoint/saver.rs` how training goes on meanwhile.
 
+mod files;
 mod manifest;
 mod open;
 mod saver;

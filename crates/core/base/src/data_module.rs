@@ -11,7 +11,7 @@ use fulmen_utils::Address;
 use serde_json::Value;
 
 use crate::events::EventSink;
-use crate::{Batch, Error, Result};
+use crate::{Batch, Error, PreparedCache, Result};
 
 /// A part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,6 +91,11 @@ pub trait DataModule: Debug + Send {
     fn prepare_data(&mut self, progress: &Progress<'_>) -> Result<()> {
         let _ = progress;
         Ok(())
+    }
+
+    /// Is handed the cache of prepared data, before [`Self::setup`], where the run has one: what takes long to prepare is kept there.
+    fn use_cache(&mut self, cache: Arc<dyn PreparedCache>) {
+        let _ = cache;
     }
 
     /// Opens the data, checks it, splits it.

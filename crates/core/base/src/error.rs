@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fulmen_contracts::SchemaError;
+use fulmen_encryption::EncryptionError;
 use fulmen_registry::BuildError;
 use fulmen_torch::TorchError;
 use fulmen_torch::tch::TchError;
@@ -62,6 +63,9 @@ pub enum Error {
         /// What is wrong and the way out.
         message: String,
     },
+    /// A file that no key at hand opens, or that is not as it was encrypted.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     /// Output that could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

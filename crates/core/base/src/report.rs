@@ -39,7 +39,10 @@ pub(crate) struct Situation<'a> {
 
 /// Whether an error is the run's rather than the request's: only then there is something to report.
 pub(crate) const fn is_worth_one(error: &Error) -> bool {
-    !matches!(error, Error::Config { .. } | Error::Build { .. } | Error::Checkpoint { .. })
+    !matches!(
+        error,
+        Error::Config { .. } | Error::Build { .. } | Error::Checkpoint { .. } | Error::Encryption(_)
+    )
 }
 
 /// Writes the report below the run's own folder, where it is one of its artifacts.

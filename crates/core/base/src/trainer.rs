@@ -34,7 +34,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fulmen_contracts::event::{FailureNote, Values};
-use fulmen_contracts::{Axis, Event, Stage};
+use fulmen_contracts::{Axis, CHECKPOINTS, Event, Stage};
+use fulmen_encryption::ScopedKeyring;
 use fulmen_strategies::{GradientScaler, Strategy};
 use fulmen_torch::layout;
 use fulmen_torch::tch::Kind;
@@ -79,6 +80,8 @@ pub struct Trainer {
     pub stop: StopSignal,
     /// The run's own folder.
     pub folder: PathBuf,
+    /// What checkpoints are encrypted under; none: they are not.
+    pub checkpoint_keys: Option<ScopedKeyring>,
     /// Everything random is drawn from it.
     pub seed: u64,
     /// The composed configuration, kept in each checkpoint.
@@ -233,7 +236,7 @@ impl Trainer {
 
 /// Where a run keeps its checkpoints.
 pub fn checkpoint_folder(run_folder: &Path) -> PathBuf {
-    run_folder.join("checkpoints")
+    run_folder.join(CHECKPOINTS)
 }
 
 /// Values to be recorded, stamped with the time.

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use fulmen_encryption::is_encrypted;
 use fulmen_torch::tch::{Kind, Tensor, no_grad};
 use fulmen_utils::{atomic, nearest};
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -72,7 +73,18 @@ fn invalid(message: String) -> io::Error {
 pub fn load(path: &Path) -> Result<HashMap<String, Tensor>> {
     let bytes =
         fs::read(path).map_err(|error| Error::checkpoint(path, format!("cannot be read: {error}")))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| {
+    if is_encrypted(&bytes) {
+        return Err(Error::checkpoint(path, "is encrypted: fetch it decrypted with `fulmen artifacts get`"));
+    }
+    parse(path, &bytes)
+}
+
+/// All tensors of the safetensors file `bytes`, on the CPU. Errors name it `path`.
+///
+/// # Errors
+/// When it is truncated, or no safetensors file.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<HashMap<String, Tensor>> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| {
         Error::checkpoint(path, format!("is no safetensors file, or is cut short ({error}); convert PyTorch's .pt or .pth with safetensors.torch.save_file"))
     })?;
     file.iter()

@@ -4,10 +4,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fulmen_base::Result;
 use fulmen_base::callback::CheckpointRequest;
 use fulmen_base::checkpoint::{Checkpoint, MODEL_FILE, SavedState, Tensors, save, sweep};
+use fulmen_encryption::{Keyring, ScopedKeyring, is_encrypted};
 use fulmen_torch::tch::{Device, Kind, Tensor};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -28,7 +30,7 @@ fn tensors() -> Tensors {
 }
 
 fn save_as(folder: &Path, name: &str, aliases: &[&'static str], replaces: &[&str]) {
-    save(folder, &request(name, aliases, replaces), &tensors(), &SavedState::default()).unwrap();
+    save(folder, &request(name, aliases, replaces), &tensors(), &SavedState::default(), None).unwrap();
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -47,7 +49,11 @@ fn saved() -> (tempfile::TempDir, PathBuf) {
 
 /// Reads all that a resume reads.
 fn read(path: &Path) -> Result<SavedState> {
-    let checkpoint = Checkpoint::open(path)?;
+    read_with(path, None)
+}
+
+fn read_with(path: &Path, keys: Option<&ScopedKeyring>) -> Result<SavedState> {
+    let checkpoint = Checkpoint::open(path, keys)?;
     checkpoint.model()?;
     checkpoint.optimizer()?;
     checkpoint.gradients()?;
@@ -76,7 +82,7 @@ fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
 #[test]
 fn a_saved_checkpoint_opens_and_leaves_nothing_beside() {
     let (folder, path) = saved();
-    assert_eq!(Checkpoint::open(&path).unwrap().gradients().unwrap()["fc.weight"].size(), [4, 4]);
+    assert_eq!(Checkpoint::open(&path, None).unwrap().gradients().unwrap()["fc.weight"].size(), [4, 4]);
     assert_eq!(names(folder.path()), ["epoch=0-step=1"]);
 }
 
@@ -86,7 +92,7 @@ fn numbers_of_the_state_come_back_to_the_bit() {
     let values: std::collections::BTreeMap<_, _> =
         (0..2000).map(|i| (format!("m{i}"), Some(draws.uniform() * 1e3 / 7.0))).collect();
     let state = SavedState { metrics: values.clone(), ..SavedState::default() };
-    save(folder.path(), &request("a", &[], &[]), &tensors(), &state).unwrap();
+    save(folder.path(), &request("a", &[], &[]), &tensors(), &state, None).unwrap();
     let bits = |value: &Option<f64>| value.map(f64::to_bits);
     let kept = read(&folder.path().join("a")).unwrap().metrics;
     assert!(kept.values().map(bits).eq(values.values().map(bits)));
@@ -122,7 +128,9 @@ fn what_a_killed_save_has_left_is_swept() {
 fn a_name_that_leads_elsewhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["../a", "a/b", "", "..", ".hidden"] {
-        assert!(save(folder.path(), &request(name, &[], &[]), &tensors(), &SavedState::default()).is_err());
+        assert!(
+            save(folder.path(), &request(name, &[], &[]), &tensors(), &SavedState::default(), None).is_err()
+        );
     }
     assert!(names(folder.path()).is_empty());
 }
@@ -206,7 +214,7 @@ fn numbers_that_are_none_and_names_that_are_paths_are_data_like_any_other() {
     let (_folder, path) = saved();
     let header = r#"{"../../etc/passwd": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}"#;
     forge(&path, MODEL_FILE, &safetensors(header, &f32::NAN.to_le_bytes()));
-    let model = Checkpoint::open(&path).unwrap().model().unwrap();
+    let model = Checkpoint::open(&path, None).unwrap().model().unwrap();
     assert!(model["../../etc/passwd"].double_value(&[0]).is_nan());
 }
 
@@ -245,4 +253,60 @@ proptest! {
         }
         let _ = read(&path);
     }
+}
+
+/// Keys of one run, and a checkpoint of it that is encrypted under them.
+fn encrypted() -> (tempfile::TempDir, PathBuf, ScopedKeyring) {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = ScopedKeyring::new(Arc::new(Keyring::generate()), "run");
+    let state = SavedState { config: json!({"secret": "patient 4711"}), ..SavedState::default() };
+    save(folder.path(), &request("a", &["best"], &[]), &tensors(), &state, Some(&keys)).unwrap();
+    let path = folder.path().join("a");
+    (folder, path, keys)
+}
+
+#[test]
+fn an_encrypted_checkpoint_opens_with_its_keys_alone_and_lies_nowhere_in_clear() {
+    let (folder, path, keys) = encrypted();
+    // By its alias too: what it is bound to is its own name.
+    for path in [&path, &folder.path().join("best")] {
+        assert_eq!(read_with(path, Some(&keys)).unwrap().config["secret"], "patient 4711");
+    }
+    for name in names(&path) {
+        assert!(is_encrypted(&fs::read(path.join(&name)).unwrap()), "{name}");
+    }
+    let told = |keys: Option<&ScopedKeyring>| read_with(&path, keys).unwrap_err().to_string();
+    assert!(told(None).contains("manifest.json: is encrypted: set encryption.checkpoints"), "{}", told(None));
+    let strange = ScopedKeyring::new(Arc::new(Keyring::generate()), "run");
+    assert!(told(Some(&strange)).contains("none of the keys at hand opens it"));
+    let of_another_run = ScopedKeyring::new(Arc::new(keys.keyring().clone()), "another");
+    assert!(told(Some(&of_another_run)).contains("was written as 'run/checkpoints/a/manifest.json'"));
+    // What is to be encrypted is not taken from one that is not.
+    let (_plain, plain) = saved();
+    assert!(read_with(&plain, Some(&keys)).unwrap_err().to_string().contains("is not encrypted"));
+}
+
+#[test]
+fn a_bit_that_is_flipped_in_an_encrypted_checkpoint_is_found_and_its_file_is_named() {
+    let (_folder, path, keys) = encrypted();
+    for name in names(&path) {
+        let whole = fs::read(path.join(&name)).unwrap();
+        for at in [0, whole.len() / 2, whole.len() - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(path.join(&name), changed).unwrap();
+            let told = read_with(&path, Some(&keys)).unwrap_err().to_string();
+            assert!(told.contains(&name), "byte {at} of {name}: {told}");
+        }
+        fs::write(path.join(&name), &whole[..whole.len() - 1]).unwrap();
+        assert!(read_with(&path, Some(&keys)).unwrap_err().to_string().contains(&name), "{name} cut short");
+        fs::write(path.join(&name), whole).unwrap();
+    }
+    // Whole, authentic, and another file's.
+    fs::copy(path.join("model.safetensors"), path.join("optimizer.safetensors")).unwrap();
+    let told = read_with(&path, Some(&keys)).unwrap_err().to_string();
+    assert!(
+        told.contains("optimizer.safetensors: was written as 'run/checkpoints/a/model.safetensors'"),
+        "{told}"
+    );
 }

@@ -279,7 +279,7 @@ fn a_run_that_goes_on_leaves_the_table_of_one_that_never_stopped() {
     run(whole.path(), 3, None);
     run(parted.path(), 2, None);
     // From the end of the first epoch: the second is logged again.
-    let checkpoint = Checkpoint::open(&parted.path().join("checkpoints/epoch=0")).unwrap();
+    let checkpoint = Checkpoint::open(&parted.path().join("checkpoints/epoch=0"), None).unwrap();
     run(parted.path(), 3, Some(&checkpoint));
     assert_eq!(table(whole.path()), table(parted.path()));
     assert!(table(whole.path()).lines().count() > 12, "{}", table(whole.path()));

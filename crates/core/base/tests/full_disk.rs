@@ -77,7 +77,7 @@ fn a_disk_that_fills_up_ends_the_run_and_leaves_the_checkpoint_before_to_go_on_f
     assert!(calls.contains(&"on_exception".to_owned()), "{calls:?}");
 
     fs::remove_file(filler).unwrap();
-    let last = Checkpoint::open(&disk.join("checkpoints/last")).unwrap();
+    let last = Checkpoint::open(&disk.join("checkpoints/last"), None).unwrap();
     assert_eq!(last.state().unwrap().trainer.epoch, 0);
     fitted(&disk, Some(&last), EventSink::new(|_| {})).0.unwrap();
     assert!(bytes(&disk) == bytes(&elsewhere), "the weights differ");

@@ -132,7 +132,7 @@ fn fit_that_goes_on_restores_weights_and_callbacks_before_the_optimizers() {
     let folder = tempfile::tempdir().unwrap();
     let settings = |epochs: u64| json!({"max_epochs": epochs, "limit_train_batches": 1, "limit_val_batches": 0, "accelerator": "cpu"});
     fitted(settings(1), false, None, folder.path());
-    let checkpoint = Checkpoint::open(&folder.path().join("checkpoints/last")).unwrap();
+    let checkpoint = Checkpoint::open(&folder.path().join("checkpoints/last"), None).unwrap();
     let called = fitted(settings(2), false, Some(&checkpoint), folder.path());
     assert_order(
         &called,

@@ -176,7 +176,8 @@ fn trained(folder: &Path, epochs: u64, resume: Option<&str>) -> (Adversarial, u6
     let mut trainer = trainer(serde_json::from_value(config).unwrap(), folder);
     let journal = Journal::default();
     trainer.callbacks.push(("saves".to_owned(), Box::new(RecordingCallback::new(&journal))));
-    let checkpoint = resume.map(|name| Checkpoint::open(&folder.join("checkpoints").join(name)).unwrap());
+    let checkpoint =
+        resume.map(|name| Checkpoint::open(&folder.join("checkpoints").join(name), None).unwrap());
     let mut model = Adversarial::new();
     let mut data = RecordingData::of(8);
     let mut configure = |_: &dyn Model, _: SchedulerContext| -> Result<Optimizers> {

@@ -31,12 +31,12 @@ fn save_value(folder: &Path, name: &str, value: f64, aliases: &[&'static str], r
         replaces: replaces.iter().map(|&name| name.to_owned()).collect(),
         reason: String::new(),
     };
-    save(folder, &request, &tensors, &SavedState::default()).unwrap();
+    save(folder, &request, &tensors, &SavedState::default(), None).unwrap();
 }
 
 /// The value of a checkpoint that is whole and of one piece.
 fn value(path: &Path) -> f64 {
-    let checkpoint = Checkpoint::open(path).unwrap_or_else(|error| panic!("{error}"));
+    let checkpoint = Checkpoint::open(path, None).unwrap_or_else(|error| panic!("{error}"));
     let files = [checkpoint.model(), checkpoint.optimizer(), checkpoint.gradients()];
     let values = files.map(|file| file.unwrap()["w"].double_value(&[7]));
     assert_eq!(values[0], values[1]);

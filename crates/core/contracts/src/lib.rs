@@ -10,15 +10,17 @@ pub mod event;
 pub mod exit;
 pub mod run;
 pub mod schema;
+pub mod secret;
 pub mod settings;
 pub mod validate;
 
 pub use catalog::{Catalog, ComponentInfo};
 pub use event::{Axis, Event, Stage};
 pub use exit::ExitCode;
-pub use run::{Command, METRICS_RECORD, RunSpec};
+pub use run::{CHECKPOINTS, Command, METRICS_RECORD, RunKeys, RunSpec};
 pub use schema::{DType, Dim, Schema, SchemaError, TensorSpec};
+pub use secret::Secret;
 pub use validate::{Problem, validate};
 
 /// The version of everything in this crate. A worker of another version is refused before it starts anything.
-pub const CONTRACT_VERSION: u32 = 1;
+pub const CONTRACT_VERSION: u32 = 2;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Secret;
+
 /// What a worker does with a composed configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
@@ -24,6 +26,18 @@ pub enum Command {
 /// The record of metrics in a run's own folder: one `metrics` event a line, as the run has measured them.
 pub const METRICS_RECORD: &str = "metrics.jsonl";
 
+/// The folder of checkpoints in a run's own folder.
+pub const CHECKPOINTS: &str = "checkpoints";
+
+/// What a worker encrypts and decrypts with. The configuration's section `encryption` says what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunKeys {
+    /// The data keys, as a keyring exposes them.
+    pub data_keys: Secret,
+    /// The run whose files they are: where it is evaluated, that is another than the one that is asked for here.
+    pub run_id: String,
+}
+
 /// One run in one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSpec {
@@ -40,6 +54,8 @@ pub struct RunSpec {
     pub checkpoint: Option<PathBuf>,
     /// Whether optimizer, schedules and loops go on where that checkpoint left them (`resume`), or only weights are read.
     pub resume: bool,
+    /// The keys, where something is encrypted.
+    pub keys: Option<RunKeys>,
     /// The composed and resolved configuration.
     pub config: serde_json::Value,
 }

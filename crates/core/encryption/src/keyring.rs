@@ -22,6 +22,8 @@ use crate::{DecryptingReader, EncryptingWriter, EncryptionError, MasterKey};
 
 /// First line of the list of data keys.
 const HEAD: &str = "# fulmen keyring 1";
+/// More than a key and the line about it have, in bytes.
+const KEY_BYTES: usize = 128;
 
 /// The data keys of a store.
 #[derive(Clone)]
@@ -72,13 +74,7 @@ impl Keyring {
     /// # Errors
     /// When no master key is given.
     pub fn seal(&self, masters: &[MasterKey]) -> Result<Vec<u8>, EncryptionError> {
-        let mut text = Zeroizing::new(format!("{HEAD}\n"));
-        for key in &self.keys {
-            let secret = key.identity.to_string();
-            text.push_str(&format!("# key {} {}\n", key.info.id, key.info.created));
-            text.push_str(secret.expose_secret());
-            text.push('\n');
-        }
+        let text = self.expose();
         let recipients: Vec<Recipient> = masters.iter().map(|master| master.identity().to_public()).collect();
         let encryptor = Encryptor::with_recipients(recipients.iter().map(|one| one as _))
             .map_err(|_| EncryptionError::NoRecipient)?;
@@ -94,13 +90,36 @@ impl Keyring {
     /// # Errors
     /// When none of the keys opens it, or it is damaged.
     pub fn unseal(file: &str, bytes: &[u8], masters: &[MasterKey]) -> Result<Self, EncryptionError> {
-        let damaged = || EncryptionError::Damaged { file: file.to_owned() };
         let decryptor = Decryptor::new_buffered(bytes).map_err(|error| EncryptionError::head(file, error))?;
         let mut reader = decryptor
             .decrypt(masters.iter().map(|master| master.identity() as _))
             .map_err(|error| EncryptionError::head(file, error))?;
         let mut text = Zeroizing::new(String::new());
         reader.read_to_string(&mut text).map_err(|error| EncryptionError::from_io(file, error))?;
+        Self::parse(file, &text)
+    }
+
+    /// The data keys themselves, as they lie in a keyring: for another process, over a pipe, and for no file, log or message.
+    #[must_use]
+    pub fn expose(&self) -> Zeroizing<String> {
+        // Of its final length from the start: a text that grows leaves copies of itself behind.
+        let mut text = Zeroizing::new(String::with_capacity(HEAD.len() + 1 + self.keys.len() * KEY_BYTES));
+        text.push_str(HEAD);
+        text.push('\n');
+        for key in &self.keys {
+            text.push_str(&format!("# key {} {}\n", key.info.id, key.info.created));
+            text.push_str(key.identity.to_string().expose_secret());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Reads what [`expose`](Self::expose) gave. Errors name it `file`.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn parse(file: &str, text: &str) -> Result<Self, EncryptionError> {
+        let damaged = || EncryptionError::Damaged { file: file.to_owned() };
         let mut lines = text.lines();
         if lines.next() != Some(HEAD) {
             return Err(damaged());

@@ -20,10 +20,12 @@ mod error;
 mod folder;
 mod keyring;
 mod master;
+mod scoped;
 mod stream;
 
 pub use error::EncryptionError;
 pub use folder::{decrypt_folder, encrypt_folder};
 pub use keyring::{DataKeyInfo, Keyring};
 pub use master::{KeySource, MasterKey};
+pub use scoped::ScopedKeyring;
 pub use stream::{DecryptingReader, EncryptingWriter, is_encrypted};

@@ -1,7 +1,7 @@
 //! Readers and writers of encrypted files.
 
 use std::fmt;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use age::stream::{StreamReader, StreamWriter};
 use age::x25519::{Identity, Recipient};
@@ -15,6 +15,11 @@ const AGE_MAGIC: &[u8] = b"age-encryption.org/v1\n";
 const NAME_PREFIX: &str = "fulmen-encrypted-1 ";
 /// Longest name, in bytes.
 const LONGEST_NAME: usize = 4096;
+/// Bytes of a chunk, as age cuts them, and of the tag behind each.
+const CHUNK: u64 = 64 << 10;
+const TAG: u64 = 16;
+/// Bytes of the nonce between the head and the first chunk.
+const NONCE: u64 = 16;
 /// Bytes read at a time: a chunk of age's and more.
 const BUFFER: usize = 128 << 10;
 
@@ -22,6 +27,18 @@ const BUFFER: usize = 128 << 10;
 #[must_use]
 pub fn is_encrypted(bytes: &[u8]) -> bool {
     bytes.starts_with(AGE_MAGIC)
+}
+
+/// Length in bytes of what an encrypted file holds that is `length` bytes long, begins with `head`, and was written under `name`. It
+/// is what the file says, not what was found authentic. None where `head` is not all of an encrypted file's head, which is shorter
+/// than 4096 bytes.
+pub(crate) fn content_length(name: &str, head: &[u8], length: u64) -> Option<u64> {
+    // The head ends with the line of its MAC.
+    let mac = head.windows(5).position(|window| window == b"\n--- ")? + 1;
+    let end = mac + head[mac..].iter().position(|byte| *byte == b'\n')? + 1;
+    let sealed = length.checked_sub(end as u64 + NONCE).filter(|_| is_encrypted(head))?;
+    let line = (NAME_PREFIX.len() + name.len() + 1) as u64;
+    sealed.checked_sub(sealed.div_ceil(CHUNK + TAG) * TAG)?.checked_sub(line)
 }
 
 /// Encrypts what is written to it.
@@ -122,12 +139,28 @@ impl<R: Read> DecryptingReader<R> {
     }
 }
 
+impl<R: Read + Seek> DecryptingReader<R> {
+    /// Passes over the next `count` bytes; what lies before the chunk that they end in is not decrypted.
+    ///
+    /// # Errors
+    /// When the input fails, or ends before.
+    pub fn skip(&mut self, count: u64) -> io::Result<()> {
+        let count = i64::try_from(count).map_err(io::Error::other)?;
+        self.stream.seek(SeekFrom::Current(count)).map(drop).map_err(|error| failed(&self.file, error))
+    }
+}
+
 impl<R: Read> Read for DecryptingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer).map_err(|error| match EncryptionError::from_io(&self.file, error) {
-            EncryptionError::Io { source, .. } => source,
-            damaged => io::Error::new(io::ErrorKind::InvalidData, damaged),
-        })
+        self.stream.read(buffer).map_err(|error| failed(&self.file, error))
+    }
+}
+
+/// An error of the stream, as its reader is told it.
+fn failed(file: &str, error: io::Error) -> io::Error {
+    match EncryptionError::from_io(file, error) {
+        EncryptionError::Io { source, .. } => source,
+        damaged => io::Error::new(io::ErrorKind::InvalidData, damaged),
     }
 }
 

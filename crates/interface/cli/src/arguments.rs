@@ -246,7 +246,8 @@ Examples:
 Examples:
   fulmen server
   fulmen server --port 8080 --backend-store-uri sqlite:////data/fulmen.db --artifacts-destination /data/artifacts
-  fulmen server --host 0.0.0.0 --allowed-hosts 'mlflow.example.org,*.lab.example.org:*'")]
+  fulmen server --host 0.0.0.0 --allowed-hosts 'mlflow.example.org,*.lab.example.org:*'
+  fulmen server encryption.artifacts=true encryption.master_key=file:/etc/fulmen/master.key")]
 pub(crate) struct ServerArguments {
     /// Address to listen on
     #[arg(long, env = "MLFLOW_HOST", default_value = "127.0.0.1", value_name = "HOST")]
@@ -277,7 +278,7 @@ pub(crate) struct ServerArguments {
     pub(crate) cors_allowed_origins: Vec<String>,
     #[command(flatten)]
     pub(crate) source: SourceArguments,
-    /// Overrides that say which store, such as mlflow.tracking_uri=…
+    /// Overrides that say which store, such as mlflow.tracking_uri=…, and whether artifacts are kept encrypted: encryption.artifacts=true
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
 }

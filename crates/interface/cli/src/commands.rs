@@ -6,7 +6,6 @@ pub(crate) mod completions;
 pub(crate) mod components;
 pub(crate) mod config;
 pub(crate) mod doctor;
-pub(crate) mod encryption;
 pub(crate) mod evaluate;
 pub(crate) mod experiments;
 pub(crate) mod keys;

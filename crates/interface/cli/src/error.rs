@@ -54,6 +54,8 @@ impl From<RunnerError> for CliError {
             RunnerError::Config(error) => Self::Config(error),
             RunnerError::Problems(problems) => Self::Problems(problems),
             RunnerError::Manager(error) => Self::Manager(error),
+            RunnerError::Storage(error) => Self::Storage(error),
+            RunnerError::Encryption(error) => Self::Encryption(error),
         }
     }
 }

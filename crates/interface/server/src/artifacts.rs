@@ -9,6 +9,7 @@ mod upload;
 
 use std::sync::Arc;
 
+use fulmen_encryption::Keyring;
 use fulmen_storage::StorageError;
 
 use crate::{
@@ -30,9 +31,10 @@ pub(crate) struct Artifacts {
 }
 
 impl Artifacts {
-    /// Those in the place at `root`; none where that is not a place that the server can read.
-    pub(crate) fn new(root: &str, proxy: bool) -> Result<Self, StorageError> {
-        let place = match Place::open(root) {
+    /// Those in the place at `root`, encrypted under `keyring` where there is one; none where that is not a place that the server
+    /// can read.
+    pub(crate) fn new(root: &str, keyring: Option<Arc<Keyring>>, proxy: bool) -> Result<Self, StorageError> {
+        let place = match Place::open(root, keyring) {
             Ok(place) => Some(Arc::new(place)),
             // Without the proxy the clients go to the place themselves.
             Err(_) if !proxy => None,

@@ -15,7 +15,7 @@
 //! # let artifacts = folder.path().display().to_string();
 //! let store = fulmen_tracking::open_with_artifact_root(&database, "mlflow-artifacts:/")?;
 //! let settings =
-//!     Settings { host: "127.0.0.1".into(), port: 0, artifacts, serve_artifacts: true, hosts: HostRules::default() };
+//!     Settings { host: "127.0.0.1".into(), port: 0, artifacts, keyring: None, serve_artifacts: true, hosts: HostRules::default() };
 //! let server = Server::bind(&settings, store)?;
 //! assert_ne!(server.address().port(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fulmen_encryption::Keyring;
 use fulmen_storage::StorageError;
 use fulmen_tracking::Store;
 use http_body_util::BodyExt as _;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub port: u16,
     /// Path or URI of the place where artifacts lie.
     pub artifacts: String,
+    /// What everything in that place is encrypted under; none: it is not.
+    pub keyring: Option<Arc<Keyring>>,
     /// Whether clients reach artifacts through the server.
     pub serve_artifacts: bool,
     /// Which names of this server, and which sites, are let in.
@@ -96,7 +99,11 @@ impl Server {
         let address = listener.local_addr()?;
         let app = App {
             store,
-            artifacts: Artifacts::new(&settings.artifacts, settings.serve_artifacts)?,
+            artifacts: Artifacts::new(
+                &settings.artifacts,
+                settings.keyring.clone(),
+                settings.serve_artifacts,
+            )?,
             gate: Gate::new(settings.hosts.clone(), Some(address.ip())),
             pool: Pool::default(),
         };

@@ -23,7 +23,7 @@ use std::{
     sync::Arc,
 };
 
-use fulmen_encryption::Keyring;
+use fulmen_encryption::{Keyring, ScopedKeyring};
 
 pub use self::{
     entry::{CacheEntry, CacheInfo},
@@ -86,7 +86,9 @@ impl DatasetCache {
     fn store(&self, folder: &Path, name: &str) -> ArtifactStore {
         let store = ArtifactStore::new(folder.join("data"));
         match &self.keyring {
-            Some(keyring) if name.ends_with(ENCRYPTED) => store.encrypted(keyring.clone(), name),
+            Some(keyring) if name.ends_with(ENCRYPTED) => {
+                store.encrypted(ScopedKeyring::new(keyring.clone(), name))
+            }
             _ => store,
         }
     }

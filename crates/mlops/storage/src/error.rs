@@ -123,6 +123,18 @@ pub enum StorageError {
         /// The store's own words.
         source: Box<object_store::Error>,
     },
+    /// The server that hands the artifacts through does not answer, or refuses.
+    #[error("{uri}: cannot {action}")]
+    Server {
+        /// The artifact or folder in question.
+        uri: String,
+        /// What was being done.
+        action: &'static str,
+        /// Whether the same request may succeed later.
+        is_transient: bool,
+        /// The client's own words.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A file changed while it was copied.
     #[error("{}: changed while it was being copied; stop who writes to it, and put it again", path.display())]
     Changed {
@@ -150,6 +162,7 @@ impl StorageError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
+            Self::Server { is_transient, .. } => *is_transient,
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 ErrorKind::Interrupted

@@ -1,7 +1,7 @@
 //! Artifacts of runs, the cache of prepared data, and the encryption of both.
 //!
-//! [`ArtifactStore`] keeps the files of one run, in a folder or in an object store (S3, Google Cloud Storage, Azure): one interface,
-//! chosen by the URI. A file appears under its name only when all of it is stored, and its BLAKE3 digest is recorded: for a folder
+//! [`ArtifactStore`] keeps the files of one run, in a folder, in an object store (S3, Google Cloud Storage, Azure) or behind a server
+//! that hands them through ([`ArtifactProxy`]): one interface. A file appears under its name only when all of it is stored, and its BLAKE3 digest is recorded: for a folder
 //! in a manifest beside it, which `b3sum --check` reads; for an object in its own metadata, which are written with it in one step.
 //! Names come from configurations and from HTTP requests, so [`ArtifactName`] admits only what stays inside the store.
 //!
@@ -16,6 +16,7 @@ mod local;
 mod location;
 mod manifest;
 mod name;
+mod proxied;
 mod remote;
 mod store;
 mod stream;
@@ -26,5 +27,6 @@ pub use error::StorageError;
 pub use keyring::KeyringPlace;
 pub use local::LocalStore;
 pub use name::ArtifactName;
+pub use proxied::ArtifactProxy;
 pub use store::ArtifactStore;
 pub use stream::{ArtifactReader, ArtifactWriter};

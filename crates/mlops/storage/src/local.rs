@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read as _, Write},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -69,6 +69,16 @@ impl LocalStore {
         File::open(&path).map_err(|error| StorageError::on_read(&path, "open the file", error))
     }
 
+    /// The first bytes of the file `name`, `count` at most, and its size in bytes.
+    pub(crate) fn begin(&self, name: &str, count: u64) -> Result<(Vec<u8>, u64), StorageError> {
+        let file = self.open(name)?;
+        let failed = |error| StorageError::on_read(&self.root.join(name), "read the file", error);
+        let size = file.metadata().map_err(failed)?.len();
+        let mut begin = Vec::new();
+        file.take(count).read_to_end(&mut begin).map_err(failed)?;
+        Ok((begin, size))
+    }
+
     /// Path of the artifact `name`, whether or not it exists; it is certain to lie inside the folder.
     ///
     /// # Errors
@@ -77,6 +87,17 @@ impl LocalStore {
         let path = self.root.join(ArtifactName::new(name)?.as_str());
         self.refuse_escape(&path)?;
         Ok(path)
+    }
+
+    /// The name of what `name` leads to: itself, or, where it is a link such as `checkpoints/best`, what that points to.
+    ///
+    /// # Errors
+    /// A bad name, a link out of the folder.
+    pub fn resolve(&self, name: &str) -> Result<String, StorageError> {
+        let path = self.path_of(name)?;
+        let real = path.canonicalize().ok().zip(self.root.canonicalize().ok());
+        let inner = real.and_then(|(path, root)| Some(path.strip_prefix(root).ok()?.to_str()?.to_owned()));
+        Ok(inner.unwrap_or_else(|| name.to_owned()))
     }
 
     /// What lies directly in `folder` (`""` for the top). Links and unfinished files are left out. An absent store is empty.

@@ -111,6 +111,27 @@ impl RemoteStore {
         Ok(Artifact { name: ArtifactName::new(name)?, size: got.meta.size, digest })
     }
 
+    /// The first bytes of the object `name`, `count` at most, and its size in bytes.
+    pub(crate) fn begin(&self, name: &str, count: u64) -> Result<(Vec<u8>, u64), StorageError> {
+        let (key, objects) = (self.key(name)?, self.objects.clone());
+        let options = GetOptions { range: Some((0..count).into()), ..GetOptions::default() };
+        let got = runtime::wait(async move {
+            let got = objects.get_opts(&key, options).await?;
+            let size = got.meta.size;
+            Ok::<_, object_store::Error>((Vec::from(got.bytes().await?), size))
+        })?;
+        match got {
+            Ok(got) => Ok(got),
+            // An empty object has no range that could be asked for.
+            Err(_) => Ok((Vec::new(), self.info(name)?.size)),
+        }
+    }
+
+    /// The store of what lies below `folder`.
+    pub(crate) fn within(&self, folder: &str) -> Result<Self, StorageError> {
+        Ok(Self { prefix: self.key(folder)?, uri: self.uri_of(folder), ..self.clone() })
+    }
+
     pub(crate) fn list(&self, folder: &str) -> Result<Listing, StorageError> {
         let prefix = if folder.is_empty() { self.prefix.clone() } else { self.key(folder)? };
         let (objects, uri) = (self.objects.clone(), self.uri_of(folder));

@@ -1,4 +1,4 @@
-//! The store of artifacts: one interface over a folder and over objects, encrypted or not.
+//! The store of artifacts: one interface over a folder, over objects and over a server, encrypted or not.
 
 use std::{
     fs::File,
@@ -7,40 +7,39 @@ use std::{
     sync::Arc,
 };
 
-use fulmen_encryption::Keyring;
+use fulmen_encryption::ScopedKeyring;
 
 use crate::{
-    Artifact, ArtifactReader, ArtifactWriter, Listing, LocalStore, StorageError, local,
+    Artifact, ArtifactProxy, ArtifactReader, ArtifactWriter, Listing, LocalStore, StorageError, local,
     location::Location,
+    proxied::ProxiedStore,
     remote::{RemoteStore, environment},
     stream::{Stored, StoredReader},
 };
+
+/// As many bytes as it takes to know how long an encrypted file's content is.
+const HEAD: u64 = 4096;
 
 /// Files below one place, usually the artifacts of one run. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ArtifactStore {
     backend: Backend,
-    /// Where it is set, everything is encrypted on the way in, and has to be on the way out.
+    /// What it holds for is encrypted on the way in, and has to be on the way out.
     encryption: Option<Encryption>,
 }
 
 #[derive(Debug, Clone)]
 struct Encryption {
-    keyring: Arc<Keyring>,
-    /// What the files belong to; part of the name that each is bound to.
-    scope: String,
-}
-
-impl Encryption {
-    fn bound(&self, name: &str) -> String {
-        format!("{}/{name}", self.scope)
-    }
+    keys: ScopedKeyring,
+    /// The folder that it holds for; `None`: everything.
+    folder: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 enum Backend {
     Local(LocalStore),
     Remote(RemoteStore),
+    Proxied(ProxiedStore),
 }
 
 impl ArtifactStore {
@@ -78,17 +77,53 @@ impl ArtifactStore {
         Self { backend: Backend::Local(LocalStore::new(folder)), encryption: None }
     }
 
+    /// The store of what a server hands through.
+    #[must_use]
+    pub fn proxied(proxy: Arc<dyn ArtifactProxy>) -> Self {
+        Self { backend: Backend::Proxied(ProxiedStore(proxy)), encryption: None }
+    }
+
     /// A store that is gone with its last clone.
     #[must_use]
     pub fn memory() -> Self {
         Self { backend: Backend::Remote(RemoteStore::memory()), encryption: None }
     }
 
-    /// The same store, with everything in it encrypted under `keyring`. Each file is bound to its name and to `scope`, which says what
-    /// the files belong to: for artifacts the run's id. A file of another scope is refused, as one under another name is.
+    /// The same store, with everything in it encrypted under `keys`, whose scope says what the files belong to: for artifacts the
+    /// run's id. A file of another scope is refused, as one under another name is.
     #[must_use]
-    pub fn encrypted(self, keyring: Arc<Keyring>, scope: &str) -> Self {
-        Self { encryption: Some(Encryption { keyring, scope: scope.to_owned() }), ..self }
+    pub fn encrypted(self, keys: ScopedKeyring) -> Self {
+        Self { encryption: Some(Encryption { keys, folder: None }), ..self }
+    }
+
+    /// As [`encrypted`](Self::encrypted), for what lies in `folder`; the rest is plain.
+    #[must_use]
+    pub fn encrypted_in(self, folder: &str, keys: ScopedKeyring) -> Self {
+        Self { encryption: Some(Encryption { keys, folder: Some(folder.to_owned()) }), ..self }
+    }
+
+    /// What `name` is encrypted under.
+    fn keys_of(&self, name: &str) -> Option<&ScopedKeyring> {
+        let Encryption { keys, folder } = self.encryption.as_ref()?;
+        let lies_in =
+            |folder: &String| name.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        folder.as_ref().is_none_or(lies_in).then_some(keys)
+    }
+
+    /// The store of what lies below `folder`, not encrypted.
+    ///
+    /// # Errors
+    /// A bad name, a link out of the folder.
+    pub fn below(&self, folder: &str) -> Result<Self, StorageError> {
+        let backend = match &self.backend {
+            Backend::Local(store) => Backend::Local(LocalStore::new(store.path_of(folder)?)),
+            Backend::Remote(store) => Backend::Remote(store.within(folder)?),
+            Backend::Proxied(store) => {
+                let reason = "what a server hands through is no place of artifacts of its own".to_owned();
+                return Err(StorageError::Uri { uri: store.uri_of(folder), reason });
+            }
+        };
+        Ok(Self { backend, encryption: None })
     }
 
     /// The store's folder, where it is one of this machine.
@@ -96,7 +131,7 @@ impl ArtifactStore {
     pub fn local(&self) -> Option<&LocalStore> {
         match &self.backend {
             Backend::Local(store) => Some(store),
-            Backend::Remote(_) => None,
+            Backend::Remote(_) | Backend::Proxied(_) => None,
         }
     }
 
@@ -106,6 +141,7 @@ impl ArtifactStore {
         match &self.backend {
             Backend::Local(store) => store.root().display().to_string(),
             Backend::Remote(store) => store.uri().to_owned(),
+            Backend::Proxied(store) => store.uri_of(""),
         }
     }
 
@@ -117,12 +153,11 @@ impl ArtifactStore {
         let stored = match &self.backend {
             Backend::Local(store) => Stored::Local(store.create(name)?),
             Backend::Remote(store) => Stored::Remote(store.create(name)?),
+            Backend::Proxied(store) => Stored::Proxied(store.create(name)?),
         };
-        Ok(match &self.encryption {
+        Ok(match self.keys_of(name) {
             None => ArtifactWriter::plain(stored),
-            Some(one) => {
-                ArtifactWriter::encrypted(stored.path(), one.keyring.encrypt(&one.bound(name), stored)?)
-            }
+            Some(keys) => ArtifactWriter::encrypted(stored.path(), keys.encrypt(name, stored)?),
         })
     }
 
@@ -149,8 +184,9 @@ impl ArtifactStore {
                 expected: "a file",
             });
         }
-        match (&self.backend, &self.encryption) {
+        match (&self.backend, self.keys_of(name)) {
             (Backend::Remote(store), None) => store.put_file(name, source),
+            (Backend::Proxied(store), None) => store.put_file(name, source),
             _ => self.put_reader(name, file),
         }
     }
@@ -171,12 +207,9 @@ impl ArtifactStore {
     /// A bad name, a link out of the folder, an absent file, a folder in its place, an encrypted file that no key opens.
     pub fn reader(&self, name: &str) -> Result<ArtifactReader, StorageError> {
         let stored = self.stored(name)?;
-        Ok(match &self.encryption {
+        Ok(match self.keys_of(name) {
             None => ArtifactReader::plain(stored),
-            Some(one) => {
-                let file = self.path_for_messages(name);
-                ArtifactReader::encrypted(one.keyring.decrypt(&one.bound(name), &file, stored)?)
-            }
+            Some(keys) => ArtifactReader::encrypted(stored, name, keys, &self.path_for_messages(name))?,
         })
     }
 
@@ -184,6 +217,7 @@ impl ArtifactStore {
         Ok(match &self.backend {
             Backend::Local(store) => StoredReader::Local(store.open(name)?),
             Backend::Remote(store) => StoredReader::Remote(store.open(name)?),
+            Backend::Proxied(store) => StoredReader::Proxied(store.open(name)?),
         })
     }
 
@@ -204,6 +238,14 @@ impl ArtifactStore {
         Ok(size)
     }
 
+    /// As [`LocalStore::resolve`]; object stores have no links.
+    ///
+    /// # Errors
+    /// As [`LocalStore::resolve`].
+    pub fn resolve(&self, name: &str) -> Result<String, StorageError> {
+        self.local().map_or_else(|| Ok(name.to_owned()), |local| local.resolve(name))
+    }
+
     /// What is stored as `name`, with its digest.
     ///
     /// # Errors
@@ -212,7 +254,25 @@ impl ArtifactStore {
         match &self.backend {
             Backend::Local(store) => store.info(name),
             Backend::Remote(store) => store.info(name),
+            Backend::Proxied(store) => store.info(name),
         }
+    }
+
+    /// Length of the content of `name` in bytes: that of an encrypted file is what the file says, and is true if it can be read to its
+    /// end. In an object store an encrypted file's first bytes are fetched for it.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader).
+    pub fn content_size(&self, name: &str) -> Result<u64, StorageError> {
+        let keys = self.keys_of(name);
+        let (head, size) = match &self.backend {
+            Backend::Local(store) => store.begin(name, if keys.is_some() { HEAD } else { 0 })?,
+            Backend::Remote(store) if keys.is_some() => store.begin(name, HEAD)?,
+            Backend::Proxied(store) if keys.is_some() => store.begin(name, HEAD)?,
+            Backend::Remote(_) | Backend::Proxied(_) => return Ok(self.info(name)?.size),
+        };
+        // Where it is not encrypted, whoever reads it is told.
+        Ok(keys.and_then(|keys| keys.content_length(name, &head, size)).unwrap_or(size))
     }
 
     /// What lies directly in `folder` (`""` for the top). Links and unfinished files are left out. An absent store is empty.
@@ -223,6 +283,7 @@ impl ArtifactStore {
         match &self.backend {
             Backend::Local(store) => store.list(folder),
             Backend::Remote(store) => store.list(folder),
+            Backend::Proxied(store) => store.list(folder),
         }
     }
 
@@ -234,6 +295,7 @@ impl ArtifactStore {
         match &self.backend {
             Backend::Local(store) => store.files(),
             Backend::Remote(store) => store.files(),
+            Backend::Proxied(store) => store.files(),
         }
     }
 
@@ -252,7 +314,7 @@ impl ArtifactStore {
         if let Some(expected) = expected.as_ref().filter(|expected| **expected != found) {
             return Err(StorageError::Digest { path, expected: expected.clone(), found });
         }
-        if self.encryption.is_some() {
+        if self.keys_of(name).is_some() {
             self.reader(name)?.copy_to(&path, std::io::sink())?;
         }
         Ok(expected)
@@ -266,6 +328,7 @@ impl ArtifactStore {
         match &self.backend {
             Backend::Local(store) => store.delete(name),
             Backend::Remote(store) => store.delete(name),
+            Backend::Proxied(store) => store.delete(name),
         }
     }
 
@@ -277,6 +340,7 @@ impl ArtifactStore {
         match &self.backend {
             Backend::Local(store) => store.delete_all(),
             Backend::Remote(store) => store.delete_all(),
+            Backend::Proxied(store) => store.delete_all(),
         }
     }
 
@@ -284,6 +348,7 @@ impl ArtifactStore {
         match &self.backend {
             Backend::Local(store) => store.root().join(name).display().to_string(),
             Backend::Remote(store) => store.uri_of(name),
+            Backend::Proxied(store) => store.uri_of(name),
         }
     }
 }

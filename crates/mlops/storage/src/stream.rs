@@ -2,15 +2,16 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
-use fulmen_encryption::{DecryptingReader, EncryptingWriter};
+use fulmen_encryption::{DecryptingReader, EncryptingWriter, EncryptionError, ScopedKeyring};
 
 use crate::{
     Artifact, StorageError,
     local::LocalWriter,
+    proxied::{ProxiedReader, ProxiedWriter},
     remote::{RemoteReader, RemoteWriter},
 };
 
@@ -36,6 +37,7 @@ enum Sink {
 pub(crate) enum Stored {
     Local(LocalWriter),
     Remote(RemoteWriter),
+    Proxied(ProxiedWriter),
 }
 
 impl ArtifactWriter {
@@ -95,6 +97,7 @@ impl Stored {
         match self {
             Self::Local(writer) => writer.path().to_path_buf(),
             Self::Remote(writer) => writer.uri().into(),
+            Self::Proxied(writer) => writer.uri().into(),
         }
     }
 
@@ -102,6 +105,7 @@ impl Stored {
         match self {
             Self::Local(writer) => writer.finish(),
             Self::Remote(writer) => writer.finish(),
+            Self::Proxied(writer) => writer.finish(),
         }
     }
 }
@@ -111,6 +115,7 @@ impl Write for Stored {
         match self {
             Self::Local(writer) => writer.write(bytes),
             Self::Remote(writer) => writer.write(bytes),
+            Self::Proxied(writer) => writer.write(bytes),
         }
     }
 
@@ -127,6 +132,8 @@ pub struct ArtifactReader(Source);
 #[derive(Debug)]
 enum Source {
     Plain(StoredReader),
+    /// From a file of this machine.
+    EncryptedFile(Box<DecryptingReader<File>>),
     Encrypted(Box<DecryptingReader<StoredReader>>),
 }
 
@@ -135,6 +142,7 @@ enum Source {
 pub(crate) enum StoredReader {
     Local(File),
     Remote(RemoteReader),
+    Proxied(ProxiedReader),
 }
 
 impl ArtifactReader {
@@ -142,8 +150,34 @@ impl ArtifactReader {
         Self(Source::Plain(stored))
     }
 
-    pub(crate) fn encrypted(reader: DecryptingReader<StoredReader>) -> Self {
-        Self(Source::Encrypted(Box::new(reader)))
+    pub(crate) fn encrypted(
+        stored: StoredReader,
+        name: &str,
+        keys: &ScopedKeyring,
+        file: &str,
+    ) -> Result<Self, EncryptionError> {
+        Ok(Self(match stored {
+            StoredReader::Local(input) => Source::EncryptedFile(Box::new(keys.decrypt(name, file, input)?)),
+            input => Source::Encrypted(Box::new(keys.decrypt(name, file, input)?)),
+        }))
+    }
+
+    /// Passes over the next `count` bytes: of a file of this machine without reading them.
+    ///
+    /// # Errors
+    /// When the artifact cannot be read, or ends before.
+    pub fn skip(&mut self, count: u64) -> io::Result<()> {
+        match &mut self.0 {
+            _ if count == 0 => Ok(()),
+            Source::Plain(StoredReader::Local(file)) => {
+                let count = i64::try_from(count).map_err(io::Error::other)?;
+                file.seek(SeekFrom::Current(count)).map(drop)
+            }
+            Source::EncryptedFile(reader) => reader.skip(count),
+            Source::Plain(_) | Source::Encrypted(_) => {
+                io::copy(&mut self.take(count), &mut io::sink()).map(drop)
+            }
+        }
     }
 
     /// Writes all of it to `output` and returns the number of bytes. Errors of reading name `path`.
@@ -168,6 +202,7 @@ impl Read for ArtifactReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.0 {
             Source::Plain(reader) => reader.read(buffer),
+            Source::EncryptedFile(reader) => reader.read(buffer),
             Source::Encrypted(reader) => reader.read(buffer),
         }
     }
@@ -178,6 +213,7 @@ impl Read for StoredReader {
         match self {
             Self::Local(file) => file.read(buffer),
             Self::Remote(reader) => reader.read(buffer),
+            Self::Proxied(reader) => reader.read(buffer),
         }
     }
 }

@@ -13,6 +13,7 @@
 //! is beyond what one request may carry goes in several, params first, because they alone can be refused.
 
 mod address;
+mod artifact_store;
 mod artifacts;
 mod client;
 mod error;

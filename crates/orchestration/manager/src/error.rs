@@ -53,6 +53,9 @@ pub enum ManagerError {
     /// No run, or more than one, goes by this id or name.
     #[error("{0}")]
     NoRun(String),
+    /// A run that is encrypted, or is to be, cannot go on so.
+    #[error("{0}")]
+    Encrypted(String),
     /// The run has nothing to start from.
     #[error("{0}")]
     NoCheckpoint(String),

@@ -5,16 +5,19 @@
 //! ├── .hydra/config.yaml, overrides.yaml, hydra.yaml   as Hydra writes them
 //! ├── worker.log                                       what the worker and its libraries said
 //! ├── journal                                          what is not in the tracking store yet
-//! ├── uploads                                          what has arrived of artifacts that are kept elsewhere, until all has
+//! ├── uploads                                          what has arrived of artifacts that are kept elsewhere; `uploaded` once all has
 //! └── artifacts/                                       what the tracking store lists as artifacts
 //!     ├── checkpoints/…                                one folder each, and the links `last` and `best`
 //!     └── metrics.jsonl                                the worker's own record of what it has measured
 //! ```
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use fulmen_contracts::METRICS_RECORD;
+use fulmen_contracts::{CHECKPOINTS, METRICS_RECORD};
+use fulmen_encryption::{EncryptionError, is_encrypted};
+use fulmen_storage::{ArtifactStore, StorageError};
 use fulmen_tracking::{Run, Tag};
 use fulmen_utils::atomic;
 use serde_json::Value;
@@ -102,6 +105,11 @@ impl RunFolder {
         self.0.join("uploads")
     }
 
+    /// The same, once all has arrived.
+    pub(crate) fn uploaded(&self) -> PathBuf {
+        self.0.join("uploaded")
+    }
+
     /// The configuration that the run was started with.
     pub fn config(&self) -> PathBuf {
         self.0.join(".hydra").join("config.yaml")
@@ -132,22 +140,38 @@ impl RunFolder {
         )))
     }
 
-    /// The checkpoint that the run goes on from: `last`, or else the one that training had come furthest in; none where it was
-    /// ended before its first.
-    pub fn latest_checkpoint(&self) -> Option<PathBuf> {
+    /// The checkpoint that the run goes on from, and what it keeps beside tensors: `last`, or else the one that training had come
+    /// furthest in; none where it was ended before its first. `artifacts` are the run's own, decrypted where they are encrypted.
+    ///
+    /// # Errors
+    /// When a checkpoint is encrypted, and is damaged or no key opens it: the run is not to begin anew over it.
+    pub(crate) fn latest_checkpoint(
+        &self,
+        artifacts: &ArtifactStore,
+    ) -> Result<Option<(PathBuf, Value)>, ManagerError> {
         let folder = self.checkpoints();
         let last = folder.join("last");
-        if progress(&last).is_some() {
-            return Some(fs::canonicalize(&last).unwrap_or(last));
+        let last = fs::canonicalize(&last).unwrap_or(last);
+        if let Some((_, state)) = progress(artifacts, &last)? {
+            return Ok(Some((last, state)));
         }
-        let visible = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten().filter(visible);
-        let paths = entries.map(|entry| entry.path());
-        paths.filter_map(|path| Some((progress(&path)?, path))).max().map(|(_, path)| path)
+        let mut furthest: Option<(u64, PathBuf, Value)> = None;
+        for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if is_hidden || path.is_symlink() {
+                continue;
+            }
+            if let Some((batches, state)) = progress(artifacts, &path)?
+                && furthest.as_ref().is_none_or(|(most, known, _)| (batches, &path) > (*most, known))
+            {
+                furthest = Some((batches, path, state));
+            }
+        }
+        Ok(furthest.map(|(_, path, state)| (path, state)))
     }
 
     fn checkpoints(&self) -> PathBuf {
-        self.artifacts().join("checkpoints")
+        self.artifacts().join(CHECKPOINTS)
     }
 
     /// The worker's own record of what it has measured.
@@ -197,17 +221,40 @@ fn local_artifacts(run: &Run) -> Option<&Path> {
     is_local.then(|| Path::new(path))
 }
 
-/// Batches that training had done in a checkpoint; none where it is no checkpoint.
-fn progress(checkpoint: &Path) -> Option<u64> {
+/// Batches that training had done in the checkpoint in a folder of `artifacts`, and what it keeps beside tensors; none where it is
+/// no checkpoint.
+fn progress(artifacts: &ArtifactStore, checkpoint: &Path) -> Result<Option<(u64, Value)>, ManagerError> {
     if !checkpoint.join("manifest.json").is_file() {
-        return None;
+        return Ok(None);
     }
-    saved_state(checkpoint)?.pointer("/trainer/total_batches")?.as_u64()
-}
-
-/// What a checkpoint keeps beside tensors.
-pub(crate) fn saved_state(checkpoint: &Path) -> Option<Value> {
-    serde_json::from_slice(&fs::read(checkpoint.join("state.json")).ok()?).ok()
+    let file = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let name = format!("{CHECKPOINTS}/{file}/state.json");
+    let mut text = Vec::new();
+    let read = artifacts.reader(&name).and_then(|mut reader| {
+        let unreadable = |error: std::io::Error| match error.downcast::<EncryptionError>() {
+            Ok(error) => StorageError::Encryption(error),
+            Err(source) => {
+                StorageError::Io { path: checkpoint.join("state.json"), action: "read the file", source }
+            }
+        };
+        reader.read_to_end(&mut text).map_err(unreadable)
+    });
+    match read {
+        Err(error @ StorageError::Encryption(_)) => return Err(error.into()),
+        Err(_) => return Ok(None),
+        Ok(_) => {}
+    }
+    if is_encrypted(&text) {
+        return Err(ManagerError::Encrypted(format!(
+            "{} is encrypted: set encryption.checkpoints, and say in encryption.master_key where the key is",
+            checkpoint.display()
+        )));
+    }
+    let state: Option<Value> = serde_json::from_slice(&text).ok();
+    Ok(state.and_then(|state| {
+        let batches = state.pointer("/trainer/total_batches")?.as_u64()?;
+        Some((batches, state))
+    }))
 }
 
 impl RunFolder {

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fulmen_contracts::event::Outcome;
-use fulmen_contracts::{CONTRACT_VERSION, Command, Event, RunSpec};
+use fulmen_contracts::settings::Encrypted;
+use fulmen_contracts::{CONTRACT_VERSION, Command, Event, RunKeys, RunSpec};
+use fulmen_storage::ArtifactStore;
 use fulmen_tracking::{
     DeliveryReport, ErrorKind, NewExperiment, NewRun, Run, RunBatch, RunRecorder, RunUpdate, Tag,
     TrackingStore,
@@ -14,6 +16,7 @@ use fulmen_tracking::{
 use fulmen_utils::ids;
 use serde_json::Value;
 
+use crate::encryption::{InClear, RunEncryption, encrypted_of};
 use crate::follow::{Ended, Interrupts, follow};
 use crate::once::Known;
 use crate::system_metrics::SystemMetrics;
@@ -43,6 +46,41 @@ pub struct Launch {
     pub tags: Vec<Tag>,
     /// The run that goes on where it was stopped, rather than a new one.
     pub resume: Option<Run>,
+    /// How it is encrypted; none: it is not.
+    pub encryption: Option<RunEncryption>,
+}
+
+impl Launch {
+    /// A run goes on as it began: encrypted, or not.
+    fn check_encryption(&self) -> Result<(), ManagerError> {
+        let Some(run) = &self.resume else { return Ok(()) };
+        let began = encrypted_of(run);
+        if began == self.encrypted() {
+            return Ok(());
+        }
+        let id = &run.info.run_id;
+        Err(ManagerError::Encrypted(match began {
+            Some(began) => {
+                format!("run {id} was begun with encryption.{}=true, and goes on so", began.name())
+            }
+            None => format!(
+                "run {id} was begun without encryption, and goes on so: set encryption.artifacts=false                  encryption.checkpoints=false, or begin a new run from its weights"
+            ),
+        }))
+    }
+
+    /// What of its artifacts is encrypted.
+    fn encrypted(&self) -> Option<Encrypted> {
+        self.encryption.as_ref().and_then(|encryption| encryption.encrypted)
+    }
+}
+
+/// A run that is ready to be started.
+struct Begun {
+    spec: RunSpec,
+    recorder: RunRecorder,
+    known: Known,
+    in_clear: InClear,
 }
 
 /// What became of a run.
@@ -73,6 +111,7 @@ impl Manager {
         interrupts: &Interrupts,
         mut take: impl FnMut(&Event, &Run),
     ) -> Result<Report, ManagerError> {
+        launch.check_encryption()?;
         let run = match &launch.resume {
             Some(run) => run.clone(),
             None => self.create(launch)?,
@@ -81,10 +120,11 @@ impl Manager {
             Some(run) => RunFolder::of(run)?,
             None => self.place(launch, &run)?,
         };
-        let begun = self
-            .begin(launch, &run, &folder, interrupts, |event| take(event, &run))
-            .and_then(|begun| Ok((begun, Uploads::begin(self.store.as_ref(), &run, &folder)?)));
-        let ((spec, recorder, mut known), uploads) = match begun {
+        let begun =
+            self.begin(launch, &run, &folder, interrupts, |event| take(event, &run)).and_then(|begun| {
+                Ok((begun, Uploads::begin(self.store.as_ref(), &run, &folder, launch.encrypted())?))
+            });
+        let (Begun { spec, recorder, mut known, in_clear }, uploads) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 self.forget(launch, &run, &folder);
@@ -118,7 +158,10 @@ impl Manager {
         if let Some(Err(error)) = system_metrics.map(|metrics| metrics.finish(&recorder)) {
             unrecorded.get_or_insert(error);
         }
+        // Before anything of it leaves this machine.
+        let encrypted = in_clear.close();
         let delivery = recorder.finish(record::status(&ended))?;
+        encrypted?;
         if let Some(error) = unrecorded {
             return Err(error.into());
         }
@@ -127,7 +170,7 @@ impl Manager {
         Ok(Report { run: Some(run), folder: Some(folder), ended, delivery: Some(delivery), upload })
     }
 
-    /// Evaluates or predicts with a run's checkpoint; nothing is recorded.
+    /// Evaluates or predicts with a run's checkpoint, which `keys` open where it is encrypted; nothing is recorded.
     ///
     /// # Errors
     /// When the worker cannot be used.
@@ -136,6 +179,7 @@ impl Manager {
         command: Command,
         config: Value,
         checkpoint: Option<PathBuf>,
+        keys: Option<RunKeys>,
         interrupts: &Interrupts,
         take: impl FnMut(&Event),
     ) -> Result<Ended, ManagerError> {
@@ -148,6 +192,7 @@ impl Manager {
             command,
             checkpoint,
             resume: false,
+            keys,
             config,
         };
         let ended = worker
@@ -174,11 +219,12 @@ impl Manager {
             }
         };
         let tags = [Tag::new("mlflow.source.name", "fulmen"), Tag::new("mlflow.source.type", "LOCAL")];
+        let encryption = launch.encryption.as_ref().and_then(RunEncryption::tag);
         Ok(self.store.create_run(&NewRun {
             experiment_id: experiment.experiment_id,
             run_name: launch.run_name.clone(),
             user_id: env::var("USER").or_else(|_| env::var("LOGNAME")).unwrap_or_default(),
-            tags: tags.into_iter().chain(launch.tags.clone()).collect(),
+            tags: tags.into_iter().chain(encryption).chain(launch.tags.clone()).collect(),
             ..NewRun::default()
         })?)
     }
@@ -200,16 +246,23 @@ impl Manager {
         folder: &RunFolder,
         interrupts: &Interrupts,
         tell: impl FnMut(&Event),
-    ) -> Result<(RunSpec, RunRecorder, Known), ManagerError> {
+    ) -> Result<Begun, ManagerError> {
         let resume = launch.resume.is_some();
         folder.create(if resume { &[] } else { &launch.files })?;
-        let (checkpoint, known, recorder) = if resume {
-            let mut tell = tell;
+        let (id, encryption) = (&run.info.run_id, launch.encryption.as_ref());
+        let mut tell = tell;
+        if resume {
             resume::wait_for_worker(folder, interrupts, &mut tell)?;
-            let (resumed, recorder) = resume::prepare(&self.store, run, folder, &launch.config, tell)?;
+        }
+        let in_clear = InClear::open(folder, id, encryption)?;
+        let (checkpoint, known, recorder) = if resume {
+            let plain = ArtifactStore::new(folder.artifacts());
+            let artifacts = encryption.map_or(plain.clone(), |encryption| encryption.artifacts(plain, id));
+            let (resumed, recorder) =
+                resume::prepare(&self.store, run, folder, &launch.config, &artifacts, tell)?;
             (resumed.checkpoint, resumed.known, recorder)
         } else {
-            let recorder = RunRecorder::start(self.store.clone(), &folder.journal(), &run.info.run_id)?;
+            let recorder = RunRecorder::start(self.store.clone(), &folder.journal(), id)?;
             let wanted = launch.config.pointer("/trainer/enable_autolog_hparams").and_then(Value::as_bool);
             if wanted.unwrap_or(true) {
                 recorder.log_params(&flatten::params(&launch.config))?;
@@ -218,14 +271,15 @@ impl Manager {
         };
         let spec = RunSpec {
             contract_version: CONTRACT_VERSION,
-            run_id: run.info.run_id.clone(),
+            run_id: id.clone(),
             folder: folder.artifacts(),
             command: Command::Train,
             checkpoint,
             resume,
+            keys: encryption.map(|encryption| encryption.for_worker(id)),
             config: launch.config.clone(),
         };
-        Ok((spec, recorder, known))
+        Ok(Begun { spec, recorder, known, in_clear })
     }
 
     /// Takes back the record of a run that could not begin.

@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test may panic"))]
 
+mod encryption;
 mod error;
 mod find;
 mod flatten;
@@ -17,11 +18,12 @@ mod system_metrics;
 mod upload;
 mod worker;
 
+pub use encryption::{RunEncryption, encrypt_left_behind, encrypted_of, is_left_in_clear};
 pub use error::ManagerError;
 pub use find::{experiments, find_run, search_runs};
 pub use flatten::params as params_of;
 pub use folder::RunFolder;
 pub use follow::{Ended, Interrupts};
 pub use launch::{Launch, Manager, Report};
-pub use upload::{UploadReport, Uploads};
+pub use upload::{UploadReport, Uploads, artifacts_of};
 pub use worker::Worker;

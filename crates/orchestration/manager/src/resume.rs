@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use fulmen_contracts::Event;
 use fulmen_contracts::event::Level;
+use fulmen_storage::ArtifactStore;
 use fulmen_tracking::{Run, RunRecorder, RunStatus, RunUpdate, TrackingStore, sync};
 use fulmen_utils::atomic::WriteError;
 
 use crate::once::{Known, recorded};
-use crate::{Interrupts, ManagerError, RunFolder, flatten, folder, record};
+use crate::{Interrupts, ManagerError, RunFolder, flatten, record};
 
 /// How soon the end of an earlier worker is noticed.
 const LOOK: Duration = Duration::from_millis(50);
@@ -30,19 +31,12 @@ pub(crate) fn wait_for_worker(
     interrupts: &Interrupts,
     mut tell: impl FnMut(&Event),
 ) -> Result<(), ManagerError> {
-    let path = folder.metrics();
-    let Ok(file) = File::options().read(true).write(true).open(&path) else { return Ok(()) };
     let mut told = false;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(WriteError::new(&path, error).into()),
-            Err(TryLockError::WouldBlock) if interrupts.0.load(Ordering::Relaxed) > 0 => {
-                return Err(ManagerError::NoCheckpoint(
-                    "the run's earlier worker has not ended yet: nothing was started".to_owned(),
-                ));
-            }
-            Err(TryLockError::WouldBlock) => {}
+    while is_worker_there(folder)? {
+        if interrupts.0.load(Ordering::Relaxed) > 0 {
+            return Err(ManagerError::NoCheckpoint(
+                "the run's earlier worker has not ended yet: nothing was started".to_owned(),
+            ));
         }
         if !told {
             told = true;
@@ -50,6 +44,18 @@ pub(crate) fn wait_for_worker(
             tell(&Event::Log { level: Level::Warning, message });
         }
         thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// Whether a worker is at work in the folder, by the lock that it holds on its record.
+pub(crate) fn is_worker_there(folder: &RunFolder) -> Result<bool, ManagerError> {
+    let path = folder.metrics();
+    let Ok(file) = File::options().read(true).write(true).open(&path) else { return Ok(false) };
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(WriteError::new(&path, error).into()),
     }
 }
 
@@ -60,6 +66,7 @@ pub(crate) fn prepare(
     run: &Run,
     folder: &RunFolder,
     config: &serde_json::Value,
+    artifacts: &ArtifactStore,
     mut tell: impl FnMut(&Event),
 ) -> Result<(Resumed, RunRecorder), ManagerError> {
     let id = &run.info.run_id;
@@ -75,9 +82,9 @@ pub(crate) fn prepare(
         // It was ended before these had come to the store.
         recorder.log_params(&flatten::params(config))?;
     }
-    let checkpoint = folder.latest_checkpoint();
-    match checkpoint.as_deref().and_then(folder::saved_state) {
-        Some(state) => {
+    let latest = folder.latest_checkpoint(artifacts)?;
+    match &latest {
+        Some((_, state)) => {
             let length = state.pointer("/recorded").and_then(serde_json::Value::as_u64).unwrap_or(0);
             recorded(&folder.metrics(), length)
                 .try_for_each(|event| record::record(&recorder, &mut known, &event))?;
@@ -87,5 +94,5 @@ pub(crate) fn prepare(
             tell(&Event::Log { level: Level::Info, message });
         }
     }
-    Ok((Resumed { checkpoint, known }, recorder))
+    Ok((Resumed { checkpoint: latest.map(|(path, _)| path), known }, recorder))
 }

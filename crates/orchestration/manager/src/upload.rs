@@ -1,20 +1,25 @@
 //! Artifacts of a run whose store keeps them elsewhere: brought there from the run's own folder.
 //!
 //! They go when the run has ended, and by `fulmen sync` where that could not be, or its process was killed. The file
-//! `uploads` in the run's folder says that something may be missing there: it is made before the run begins, has a line for
-//! each file that has arrived, and goes when all have. A file that is brought twice replaces itself.
+//! `uploads` in the run's folder says that something may be missing there: it is made before the run begins, and has a line for
+//! each file that has arrived. When all have, it is called `uploaded`; a run that goes on begins from it, and brings what changed.
+//! A file that is brought twice replaces itself.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use fulmen_contracts::CHECKPOINTS;
+use fulmen_contracts::settings::Encrypted;
 use fulmen_storage::ArtifactStore;
 use fulmen_tracking::{RemoteArtifacts, Run, TrackingStore};
 use fulmen_utils::atomic::WriteError;
 use serde::{Deserialize, Serialize};
 
+use crate::encryption::{encrypted_of, is_file_encrypted};
 use crate::{ManagerError, RunFolder};
 
 /// What became of the artifacts of a run that are to be elsewhere.
@@ -34,16 +39,23 @@ pub struct Uploads {
     folder: RunFolder,
     path: PathBuf,
     file: File,
-    destination: Destination,
+    destination: ArtifactStore,
+    /// What is to be encrypted, and goes nowhere before it is.
+    encrypted: Option<Encrypted>,
     /// What has arrived, as it was then.
     arrived: HashMap<String, Stamp>,
 }
 
-/// Where artifacts are brought.
-#[derive(Debug)]
-enum Destination {
-    Store(ArtifactStore),
-    Server(RemoteArtifacts, String),
+/// Where the artifacts of a run are kept; none where a tracking server keeps them, and `store` does not speak to it.
+///
+/// # Errors
+/// When the run's artifact URI names no store that this program speaks to.
+pub fn artifacts_of(store: &dyn TrackingStore, run: &Run) -> Result<Option<ArtifactStore>, ManagerError> {
+    let uri = &run.info.artifact_uri;
+    if RemoteArtifacts::serves(uri) {
+        return Ok(store.artifact_proxy().map(|proxy| proxy.store(uri)));
+    }
+    Ok(Some(ArtifactStore::open(uri)?))
 }
 
 /// What tells one state of a file from another.
@@ -67,29 +79,24 @@ impl Uploads {
         store: &dyn TrackingStore,
         run: &Run,
         folder: &RunFolder,
+        encrypted: Option<Encrypted>,
     ) -> Result<Option<Self>, ManagerError> {
-        let uri = &run.info.artifact_uri;
-        let destination = if RemoteArtifacts::serves(uri) {
-            match store.artifact_proxy() {
-                Some(proxy) => Destination::Server(proxy, uri.clone()),
-                // Only whoever speaks to that server could bring them.
-                None => return Ok(None),
-            }
-        } else {
-            let artifacts = ArtifactStore::open(uri)?;
-            if artifacts.local().is_some() {
-                return Ok(None);
-            }
-            Destination::Store(artifacts)
-        };
+        let elsewhere = artifacts_of(store, run)?.filter(|artifacts| artifacts.local().is_none());
+        let Some(destination) = elsewhere else { return Ok(None) };
         let path = folder.uploads();
+        match fs::rename(folder.uploaded(), &path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(WriteError::new(&path, error).into());
+            }
+            _ => {}
+        }
         let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
         let file = opened.map_err(|error| WriteError::new(&path, error))?;
         let failed = |source| ManagerError::Read { path: path.clone(), source };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(failed(std::io::Error::other(
+                return Err(failed(io::Error::other(
                     "another process is bringing the artifacts of this run",
                 )));
             }
@@ -101,7 +108,7 @@ impl Uploads {
             .filter_map(|line| serde_json::from_str::<Arrived>(&line).ok())
             .map(|Arrived { name, stamp }| (name, stamp))
             .collect();
-        Ok(Some(Self { folder: folder.clone(), path, file, destination, arrived }))
+        Ok(Some(Self { folder: folder.clone(), path, file, destination, encrypted, arrived }))
     }
 
     /// The uploads that a run has left behind; none where there are none.
@@ -113,7 +120,7 @@ impl Uploads {
         run: &Run,
         folder: &RunFolder,
     ) -> Result<Option<Self>, ManagerError> {
-        if folder.uploads().is_file() { Self::begin(store, run, folder) } else { Ok(None) }
+        if folder.uploads().is_file() { Self::begin(store, run, folder, encrypted_of(run)) } else { Ok(None) }
     }
 
     /// Brings what has not arrived, telling of each file's name and bytes before it goes. At the first that fails the rest waits.
@@ -137,10 +144,15 @@ impl Uploads {
                 report.pending += 1;
                 continue;
             }
-            tell(&name, stamp.bytes);
-            if let Err(reason) = self.destination.put(&name, &path) {
+            if self.is_to_be_encrypted(&name) && !is_file_encrypted(&path).map_err(failed)? {
                 report.pending += 1;
-                report.last_error = Some(format!("{name}: {reason}"));
+                report.last_error = Some(format!("{name}: is not encrypted yet"));
+                continue;
+            }
+            tell(&name, stamp.bytes);
+            if let Err(error) = self.destination.put_file(&name, &path) {
+                report.pending += 1;
+                report.last_error = Some(format!("{name}: {}", with_causes(&error)));
                 continue;
             }
             report.uploaded += 1;
@@ -152,23 +164,33 @@ impl Uploads {
             self.arrived.insert(name, stamp);
         }
         if report.pending == 0 {
-            fs::remove_file(&self.path).map_err(|error| WriteError::new(&self.path, error))?;
+            fs::rename(&self.path, self.folder.uploaded())
+                .map_err(|error| WriteError::new(&self.path, error))?;
         }
         Ok(report)
     }
-}
 
-impl Destination {
-    fn put(&self, name: &str, from: &Path) -> Result<(), String> {
-        match self {
-            Self::Store(store) => store.put_file(name, from).map(drop).map_err(|error| error.to_string()),
-            Self::Server(proxy, uri) => proxy.put_file(uri, name, from).map_err(|error| error.to_string()),
+    fn is_to_be_encrypted(&self, name: &str) -> bool {
+        match self.encrypted {
+            Some(Encrypted::Artifacts) => true,
+            Some(Encrypted::Checkpoints) => name.split('/').next() == Some(CHECKPOINTS),
+            None => false,
         }
     }
 }
 
+/// An error and what it comes from, in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
 /// The files below `folder`. Links such as `last` point to what is brought anyway; hidden files are not whole yet.
-fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+fn files(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
@@ -184,7 +206,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn stamp(path: &Path) -> std::io::Result<Stamp> {
+fn stamp(path: &Path) -> io::Result<Stamp> {
     let metadata = fs::metadata(path)?;
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Stamp { bytes: metadata.len(), modified_ns: u64::try_from(modified.as_nanos()).unwrap_or(u64::MAX) })

@@ -12,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use fulmen_contracts::{CONTRACT_VERSION, Catalog, RunSpec};
 use fulmen_utils::atomic::{self, WriteError};
 use fulmen_utils::cache;
+use zeroize::Zeroizing;
 
 use crate::ManagerError;
 
@@ -103,7 +104,9 @@ impl Worker {
             .process_group(0)
             .spawn()
             .map_err(|error| self.failure(format!("cannot be started: {error}")))?;
-        let text = serde_json::to_vec(spec)
+        // It may hold keys. Of enough room for most, since a text that grows leaves copies of itself behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(1 << 18));
+        serde_json::to_writer(&mut *text, spec)
             .map_err(|error| self.failure(format!("cannot be told its run: {error}")))?;
         if let Some(mut stdin) = child.stdin.take() {
             // A worker that ends before it has read this says why in its log and by its exit code.

@@ -5,11 +5,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test may panic"))]
 
 mod compose;
+mod encryption;
 mod error;
 mod problem;
 mod train;
 
 pub use compose::{Composed, Source, saved};
+pub use encryption::{Encryption, run_encryption, section};
 pub use error::RunnerError;
 pub use problem::{ConfigProblem, Problems, check};
 pub use train::{Job, launch, resume};

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::RunnerError;
 use crate::compose::{Composed, saved};
+use crate::encryption::run_encryption;
 use crate::problem::{ConfigProblem, Problems, check};
 
 /// What a run needs beside its configuration.
@@ -47,6 +48,7 @@ pub fn launch(
         tags: tags.map(|(key, value)| Tag::new(key, value.as_str().unwrap_or_default())).collect(),
         files: composed.files(),
         resume: None,
+        encryption: run_encryption(&composed.resolved)?,
         config,
     };
     if let Some(folder) = composed.record_folder()? {
@@ -83,6 +85,7 @@ pub fn resume(
         run_name: None,
         tags: Vec::new(),
         resume: Some(run_to_resume.clone()),
+        encryption: run_encryption(&composed.resolved)?,
     };
     run(job, &composed, &launch, take)
 }

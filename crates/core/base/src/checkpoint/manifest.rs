@@ -1,12 +1,12 @@
 //! What a checkpoint is made of: format, version, and the digest of each file.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
+use super::files::Files;
 use super::{MODEL_FILE, OPTIMIZER_FILE, STATE_FILE};
 use crate::{Error, Result};
 
@@ -33,14 +33,16 @@ impl Manifest {
     }
 
     /// Reads the manifest of the checkpoint in `folder`, and refuses one that cannot be of Fulmen's making.
-    pub(super) fn read(folder: &Path) -> Result<Self> {
+    pub(super) fn read(checkpoint: &Files) -> Result<Self> {
+        let folder = checkpoint.folder();
         let refuse = |message: String| Err(Error::checkpoint(folder, message));
         if !folder.is_dir() {
             return refuse("there is no such checkpoint folder".to_owned());
         }
-        let Ok(text) = fs::read(folder.join(MANIFEST)) else {
+        if !checkpoint.path(MANIFEST).is_file() {
             return refuse(format!("is no checkpoint of Fulmen: it has no {MANIFEST}"));
-        };
+        }
+        let text = checkpoint.read(MANIFEST)?;
         let manifest: Self = match serde_json::from_slice(&text) {
             Ok(manifest) => manifest,
             Err(error) => {
@@ -72,10 +74,10 @@ impl Manifest {
     }
 
     /// Holds each file against its digest.
-    pub(super) fn check(&self, folder: &Path) -> Result<()> {
+    pub(super) fn check(&self, checkpoint: &Files) -> Result<()> {
         for (name, expected) in &self.files {
-            let path = folder.join(name);
-            let found = digest(&path)?;
+            let path = checkpoint.path(name);
+            let found = checkpoint.digest(name)?;
             if found.bytes != expected.bytes {
                 let message = format!(
                     "is {} bytes long, not {}: it was cut short or changed; use another checkpoint",
@@ -98,13 +100,6 @@ pub(super) fn is_plain(name: &str) -> bool {
     matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
 }
 
-fn digest(path: &Path) -> Result<FileDigest> {
-    let mut writer = Digesting::new(io::sink());
-    let refuse = |error| Error::checkpoint(path, format!("cannot be read: {error}"));
-    io::copy(&mut File::open(path).map_err(refuse)?, &mut writer).map_err(refuse)?;
-    Ok(writer.finish())
-}
-
 /// A writer that knows the digest of what went through it.
 #[derive(Debug)]
 pub(super) struct Digesting<W> {
@@ -119,7 +114,13 @@ impl<W: Write> Digesting<W> {
     }
 
     pub(super) fn finish(self) -> FileDigest {
-        FileDigest { bytes: self.bytes, blake3: self.hasher.finalize().to_hex().to_string() }
+        self.into_parts().1
+    }
+
+    /// The writer below, and the digest.
+    pub(super) fn into_parts(self) -> (W, FileDigest) {
+        let blake3 = self.hasher.finalize().to_hex().to_string();
+        (self.out, FileDigest { bytes: self.bytes, blake3 })
     }
 }
 

@@ -1,11 +1,12 @@
 //! A checkpoint that is read. Nothing in it is ever executed: tensors are numbers and text is JSON, and both are checked.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use fulmen_encryption::ScopedKeyring;
 use fulmen_torch::tch::Tensor;
 
+use super::files::Files;
 use super::manifest::Manifest;
 use super::{
     CALLBACKS_FILE, GRADIENTS_FILE, METRICS_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, SavedState,
@@ -18,25 +19,27 @@ const LARGEST_COUNT: u64 = 1 << 53;
 /// A checkpoint whose files are whole.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    folder: PathBuf,
+    on_disk: Files,
     /// What the manifest vouches for; whatever else lies in the folder is not looked at.
     files: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint in `folder` and holds each file against its digest.
+    /// Opens the checkpoint in `folder` and holds each file against its digest. Where there are `keys`, all of it is decrypted,
+    /// and a file that is not encrypted is refused.
     ///
     /// # Errors
-    /// When it is no checkpoint of Fulmen, of a newer version, or a file of it is missing or was changed.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let manifest = Manifest::read(folder)?;
-        manifest.check(folder)?;
-        Ok(Self { folder: folder.to_path_buf(), files: manifest.files.into_keys().collect() })
+    /// When it is no checkpoint of Fulmen, of a newer version, a file of it is missing or was changed, or no key opens it.
+    pub fn open(folder: &Path, keys: Option<&ScopedKeyring>) -> Result<Self> {
+        let on_disk = Files::in_place(folder, keys);
+        let manifest = Manifest::read(&on_disk)?;
+        manifest.check(&on_disk)?;
+        Ok(Self { on_disk, files: manifest.files.into_keys().collect() })
     }
 
     /// The file of the model's weights.
     pub fn model_path(&self) -> PathBuf {
-        self.folder.join(MODEL_FILE)
+        self.on_disk.path(MODEL_FILE)
     }
 
     /// The model's parameters and buffers.
@@ -44,7 +47,7 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be read.
     pub fn model(&self) -> Result<HashMap<String, Tensor>> {
-        weights::load(&self.model_path())
+        self.tensors(MODEL_FILE)
     }
 
     /// The optimizer's state.
@@ -52,7 +55,7 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be read.
     pub fn optimizer(&self) -> Result<HashMap<String, Tensor>> {
-        weights::load(&self.folder.join(OPTIMIZER_FILE))
+        self.tensors(OPTIMIZER_FILE)
     }
 
     /// Gradients of an open window, by parameter; none where it was at its end.
@@ -80,11 +83,11 @@ impl Checkpoint {
     }
 
     fn if_there(&self, name: &str) -> Result<HashMap<String, Tensor>> {
-        if self.files.iter().any(|file| file == name) {
-            weights::load(&self.folder.join(name))
-        } else {
-            Ok(HashMap::new())
-        }
+        if self.files.iter().any(|file| file == name) { self.tensors(name) } else { Ok(HashMap::new()) }
+    }
+
+    fn tensors(&self, name: &str) -> Result<HashMap<String, Tensor>> {
+        weights::parse(&self.on_disk.path(name), &self.on_disk.read(name)?)
     }
 
     /// What was saved beside the tensors.
@@ -92,9 +95,9 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be read, or holds a count that no run comes to.
     pub fn state(&self) -> Result<SavedState> {
-        let path = self.folder.join(STATE_FILE);
+        let path = self.on_disk.path(STATE_FILE);
         let refuse = |message: String| Error::checkpoint(&path, message);
-        let text = fs::read(&path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
+        let text = self.on_disk.read(STATE_FILE)?;
         let state: SavedState =
             serde_json::from_slice(&text).map_err(|error| refuse(format!("cannot be read: {error}")))?;
         let counts = serde_json::to_value(state.trainer).unwrap_or_default();

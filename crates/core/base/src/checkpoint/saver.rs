@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use fulmen_contracts::Event;
 use fulmen_contracts::event::Level;
+use fulmen_encryption::ScopedKeyring;
 
 use super::snapshot::Buffers;
 use super::{SavedState, Tensors, write};
@@ -19,6 +20,8 @@ pub(crate) struct Save {
     pub(crate) folder: PathBuf,
     pub(crate) request: CheckpointRequest,
     pub(crate) state: SavedState,
+    /// What it is encrypted under; none: it is not.
+    pub(crate) keys: Option<ScopedKeyring>,
     /// Told when it is on the disk.
     pub(crate) events: EventSink,
 }
@@ -110,10 +113,10 @@ impl Drop for Saver {
 
 impl Save {
     fn carry_out(self, tensors: &Tensors) -> Result<()> {
-        let Self { folder, request, state, events } = self;
+        let Self { folder, request, state, keys, events } = self;
         // First, so that no checkpoint is ahead of the record.
         events.sync_record()?;
-        write::save(&folder, &request, tensors, &state)?;
+        write::save(&folder, &request, tensors, &state, keys.as_ref())?;
         events.send(Event::Checkpoint {
             path: format!("checkpoints/{}", request.name),
             step: state.trainer.global_step,

@@ -7,21 +7,23 @@
 //!
 //! What is hidden (its name begins with a dot) is of no use to anybody; [`sweep`] deletes it.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
+use fulmen_encryption::ScopedKeyring;
 use fulmen_utils::atomic::{self, WriteError};
 use fulmen_utils::ids;
 use serde::Serialize;
 
-use super::manifest::{Digesting, FileDigest, MANIFEST, Manifest, is_plain};
+use super::files::Files;
+use super::manifest::{MANIFEST, Manifest, is_plain};
 use super::{STATE_FILE, SavedState, Tensors};
 use crate::callback::CheckpointRequest;
 use crate::{Error, Result, weights};
 
 /// Saves a checkpoint below the folder `checkpoints`, under the name and with the aliases that `request` says, and deletes
-/// what it replaces.
+/// what it replaces. Where there are `keys`, nothing of it is ever on the disk in clear.
 ///
 /// # Errors
 /// When the disk is full or the folder may not be written to. The checkpoints that were there are then there still.
@@ -30,6 +32,7 @@ pub fn save(
     request: &CheckpointRequest,
     tensors: &Tensors,
     state: &SavedState,
+    keys: Option<&ScopedKeyring>,
 ) -> Result<()> {
     let name = &request.name;
     if !is_plain(name) || name.starts_with('.') {
@@ -41,7 +44,8 @@ pub fn save(
     atomic::create_folder(checkpoints)?;
     let hidden = checkpoints.join(format!(".{}.part", ids::short()));
     let path = checkpoints.join(name);
-    let saved = write_files(&hidden, tensors, state).and_then(|()| Ok(atomic::put_in_place(&hidden, &path)?));
+    let saved = write_files(&Files::named(&hidden, name, keys), tensors, state)
+        .and_then(|()| Ok(atomic::put_in_place(&hidden, &path)?));
     // Half a checkpoint, or the one that was there before: of no use. That it cannot be removed is no second error.
     let _ = fs::remove_dir_all(&hidden);
     saved?;
@@ -66,44 +70,26 @@ pub fn sweep(checkpoints: &Path) {
     }
 }
 
-fn write_files(folder: &Path, tensors: &Tensors, state: &SavedState) -> Result<()> {
+fn write_files(checkpoint: &Files, tensors: &Tensors, state: &SavedState) -> Result<()> {
+    let folder = checkpoint.folder();
     atomic::create_folder(folder)?;
     let mut files = tensors
         .files()
-        .map(|(name, held)| {
-            Ok((name.to_owned(), write_file(&folder.join(name), |out| weights::write(out, held))?))
-        })
+        .map(|(name, held)| Ok((name.to_owned(), checkpoint.write(name, |out| weights::write(out, held))?)))
         .collect::<Result<std::collections::BTreeMap<_, _>>>()?;
     let json = |value: &mut dyn Write, written: serde_json::Result<Vec<u8>>| -> Result<(), io::Error> {
         value.write_all(&written.map_err(io::Error::from)?)
     };
     let of_state = pretty(state);
-    files.insert(STATE_FILE.to_owned(), write_file(&folder.join(STATE_FILE), |out| json(out, of_state))?);
+    files.insert(STATE_FILE.to_owned(), checkpoint.write(STATE_FILE, |out| json(out, of_state))?);
     let manifest = pretty(&Manifest::new(files));
-    write_file(&folder.join(MANIFEST), |out| json(out, manifest))?;
+    checkpoint.write(MANIFEST, |out| json(out, manifest))?;
     atomic::sync(folder).map_err(|error| WriteError::new(folder, error))?;
     Ok(())
 }
 
 fn pretty(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec_pretty(value)
-}
-
-/// Writes a file, flushed to the disk, and digests it on the way.
-fn write_file(
-    path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<FileDigest, WriteError> {
-    let written = || {
-        let file = File::create_new(path)?;
-        // Large, so that a file of small tensors is few calls; what is larger still passes by it.
-        let mut out = Digesting::new(BufWriter::with_capacity(1 << 20, &file));
-        fill(&mut out)?;
-        out.flush()?;
-        file.sync_all()?;
-        Ok(out.finish())
-    };
-    written().map_err(|error| WriteError::new(path, error))
 }
 
 /// Makes `alias` (`last`, `best`) point to the checkpoint `name` beside it, in one step.

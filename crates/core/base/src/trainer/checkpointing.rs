@@ -43,7 +43,8 @@ impl Session<'_> {
         }
         let state = self.saved_state(model, data)?;
         let (folder, events) = (self.trainer.checkpoint_folder(), self.trainer.events.clone());
-        self.saver.save(&live, Save { folder, request, state, events })?;
+        let keys = self.trainer.checkpoint_keys.clone();
+        self.saver.save(&live, Save { folder, request, state, keys, events })?;
         self.trainer.profile(Action::Checkpoint, clock);
         Ok(())
     }

@@ -93,7 +93,7 @@ fn a_checkpoint_holds_the_average_as_the_model() {
         .with("ema_weight_averaging", json!({"decay": 0.8}))
         .with("model_checkpoint", json!({}))
         .trained();
-    let saved = Checkpoint::open(&folder.path().join("checkpoints/last")).unwrap();
+    let saved = Checkpoint::open(&folder.path().join("checkpoints/last"), None).unwrap();
     assert!(saved.model().unwrap()["head.weight"].equal(&net.copy("head.weight")));
     let current = &saved.callbacks().unwrap()["ema_weight_averaging/current_model_state/head.weight"];
     assert!(!current.equal(&net.copy("head.weight")));
@@ -126,7 +126,7 @@ fn stochastic_averages_are_of_epochs_and_statistics_are_counted_anew() {
     let mean = |of: Vec<Tensor>| of.into_iter().reduce(|a, b| a + b).unwrap() / 4.0;
     assert!(close(&net.copy("backbone.norm.running_mean"), &mean(means)));
     assert!(close(&net.copy("backbone.norm.running_var"), &mean(variances)));
-    let saved = Checkpoint::open(&folder.path().join("checkpoints/swa")).unwrap();
+    let saved = Checkpoint::open(&folder.path().join("checkpoints/swa"), None).unwrap();
     assert!(
         saved.model().unwrap()["backbone.norm.running_var"].equal(&net.copy("backbone.norm.running_var"))
     );

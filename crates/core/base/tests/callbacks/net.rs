@@ -255,7 +255,8 @@ impl<'a> Run<'a> {
             trainer.callbacks.push((name.to_owned(), callback));
         }
         trainer.callbacks.extend(self.failing_hook.map(|callback| ("z_failing".to_owned(), callback)));
-        let checkpoint = resume.map(|name| Checkpoint::open(&folder.join("checkpoints").join(name)).unwrap());
+        let checkpoint =
+            resume.map(|name| Checkpoint::open(&folder.join("checkpoints").join(name), None).unwrap());
         let mut data = RecordingData::of(samples);
         let parts = Parts {
             model: &mut net,

@@ -422,6 +422,7 @@ pub fn trainer_telling(config: TrainerConfig, folder: &Path, events: EventSink) 
         events,
         stop: StopSignal::default(),
         folder: folder.to_path_buf(),
+        checkpoint_keys: None,
         seed: 7,
         run_config: Value::Null,
         environment: BTreeMap::new(),

@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fulmen_configuration::Config;
 use fulmen_contracts::ExitCode;
-use fulmen_manager::find_run;
+use fulmen_manager::{RunEncryption, encrypted_of, find_run};
+use fulmen_runner::Encryption;
 use fulmen_storage::{Artifact, ArtifactName, ArtifactStore, StorageError};
 use fulmen_tracking::Run;
 use fulmen_utils::text;
 use serde_json::json;
 
-use super::encryption::artifacts_of;
 use super::open_store;
 use crate::arguments::{ArtifactsArguments, ArtifactsCommand, StoreArguments};
 use crate::display::table::{self, Align};
@@ -65,9 +66,26 @@ fn open(store: &StoreArguments, wanted: &str, words: Vec<String>) -> Result<(Ope
     };
     let (overrides, words): (Vec<_>, Vec<_>) = words.into_iter().partition(is_override);
     let config = embedded::source(&store.source)?.compose(&overrides)?.resolved;
-    let run = find_run(open_store(&config)?.as_ref(), wanted)?;
-    let artifacts = artifacts_of(&run, &config)?;
+    let store = open_store(&config)?;
+    let run = find_run(store.as_ref(), wanted)?;
+    let artifacts = fulmen_manager::artifacts_of(store.as_ref(), &run)?.ok_or_else(|| {
+        CliError::usage(format!(
+            "the artifacts of run {} are kept by a tracking server ({}): set mlflow.tracking_uri to it",
+            run.info.run_id, run.info.artifact_uri
+        ))
+    })?;
+    let artifacts = decrypted(artifacts, &run, &config)?;
     Ok((Opened { run, artifacts }, words))
+}
+
+/// The artifacts of a run, decrypted where the configuration or the run itself says that they are encrypted.
+fn decrypted(store: ArtifactStore, run: &Run, config: &Config) -> Result<ArtifactStore, CliError> {
+    let encryption = Encryption::of(config)?;
+    let Some(encrypted) = encryption.settings.of_runs().or_else(|| encrypted_of(run)) else {
+        return Ok(store);
+    };
+    let encryption = RunEncryption { keyring: encryption.open()?, encrypted: Some(encrypted) };
+    Ok(encryption.artifacts(store, &run.info.run_id))
 }
 
 fn list(store: &ArtifactStore, folder: &str, recursive: bool, json: bool) -> Result<ExitCode, CliError> {
@@ -100,6 +118,11 @@ fn list(store: &ArtifactStore, folder: &str, recursive: bool, json: bool) -> Res
     let head = [("name", Align::Left), ("size", Align::Right), ("blake3", Align::Left)];
     table::show(&head, folders.chain(files).collect());
     Ok(ExitCode::Success)
+}
+
+/// The names that `words` lead to: `checkpoints/best` is a link.
+fn resolved(store: &ArtifactStore, words: &[String]) -> Result<Vec<String>, CliError> {
+    words.iter().map(|word| Ok(store.resolve(word.trim_end_matches('/'))?)).collect()
 }
 
 /// The files that `words` name, themselves or by a folder; all where there are none.
@@ -135,7 +158,7 @@ fn below(store: &ArtifactStore, folder: &str) -> Result<Vec<Artifact>, CliError>
 
 fn get(store: &ArtifactStore, words: &[String], output: &Path, json: bool) -> Result<ExitCode, CliError> {
     let mut fetched = Vec::new();
-    for file in named(store, words)? {
+    for file in named(store, &resolved(store, words)?)? {
         let target = output.join(file.name.as_str());
         let size = store.get_file(file.name.as_str(), &target)?;
         if !json {
@@ -208,7 +231,7 @@ fn collect(path: &Path, files: &mut Vec<(PathBuf, String)>) -> Result<(), CliErr
 
 fn verify(store: &ArtifactStore, words: &[String], json: bool) -> Result<ExitCode, CliError> {
     let mut rows = Vec::new();
-    for file in named(store, words)? {
+    for file in named(store, &resolved(store, words)?)? {
         let (state, message) = match store.verify(file.name.as_str()) {
             Ok(Some(_)) => ("good", None),
             Ok(None) => ("unrecorded", None),

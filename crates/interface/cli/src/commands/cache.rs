@@ -1,15 +1,13 @@
 //! `fulmen cache`: prepared data that is kept.
 
-use std::path::PathBuf;
-
 use fulmen_configuration::Config;
 use fulmen_contracts::ExitCode;
 use fulmen_contracts::settings::CacheConfig;
+use fulmen_runner::{Encryption, section};
 use fulmen_storage::{CacheInfo, DatasetCache, Pruned};
 use fulmen_utils::text;
 use serde_json::{Value, json};
 
-use super::encryption::{Encryption, section};
 use crate::arguments::{CacheArguments, CacheCommand, StoreArguments};
 use crate::display::table::{self, Align};
 use crate::display::time::ago;
@@ -62,14 +60,9 @@ impl Opened {
     fn of(arguments: &StoreArguments, overrides: &[String]) -> Result<Self, CliError> {
         let config = embedded::source(&arguments.source)?.compose(overrides)?.resolved;
         let settings: CacheConfig = section(&config, "cache")?;
-        let folder = match &settings.folder {
-            Some(folder) => PathBuf::from(folder),
-            None => fulmen_utils::cache::folder()
-                .ok_or_else(|| {
-                    CliError::usage("there is no folder for a cache: set FULMEN_CACHE, or cache.folder")
-                })?
-                .join("prepared"),
-        };
+        let folder = settings.place().ok_or_else(|| {
+            CliError::usage("there is no folder for a cache: set FULMEN_CACHE, or cache.folder")
+        })?;
         Ok(Self { cache: DatasetCache::new(folder), settings, config })
     }
 

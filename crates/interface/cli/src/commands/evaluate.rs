@@ -5,9 +5,9 @@ use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 
 use fulmen_contracts::event::{Outcome, Values};
-use fulmen_contracts::{Command, Event, ExitCode};
+use fulmen_contracts::{Command, Event, ExitCode, RunKeys};
 use fulmen_manager::{Ended, Manager, RunFolder, Worker, find_run};
-use fulmen_runner::{Composed, ConfigProblem, Problems, check, saved};
+use fulmen_runner::{Composed, ConfigProblem, Problems, check, run_encryption, saved};
 use fulmen_utils::atomic::WriteError;
 use serde_json::json;
 
@@ -95,6 +95,7 @@ struct OfRun {
     worker: Worker,
     composed: Composed,
     checkpoint: PathBuf,
+    keys: Option<RunKeys>,
 }
 
 impl OfRun {
@@ -114,7 +115,9 @@ impl OfRun {
             "best" => folder.checkpoint("last").map_err(|_| missing),
             _ => Err(missing),
         })?;
-        Ok(Self { run_id: run.info.run_id, worker, composed, checkpoint })
+        let run_id = run.info.run_id;
+        let keys = run_encryption(&composed.resolved)?.map(|encryption| encryption.for_worker(&run_id));
+        Ok(Self { run_id, worker, composed, checkpoint, keys })
     }
 
     fn carry_out(&self, command: Command, take: impl FnMut(&Event)) -> Result<Ended, CliError> {
@@ -124,6 +127,7 @@ impl OfRun {
             command,
             config,
             Some(self.checkpoint.clone()),
+            self.keys.clone(),
             &interrupts(),
             take,
         )?)

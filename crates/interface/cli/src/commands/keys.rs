@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fulmen_configuration::Config;
 use fulmen_contracts::ExitCode;
 use fulmen_encryption::{EncryptionError, KeySource, Keyring, MasterKey};
+use fulmen_runner::Encryption;
 use serde_json::json;
 
-use super::encryption::Encryption;
 use crate::arguments::{KeysArguments, KeysCommand, StoreArguments};
 use crate::display::table::{self, Align};
 use crate::display::time::ago;
@@ -20,25 +21,27 @@ use crate::terminal::{CYAN, DIM, GREEN, RED, say, say_json, styled, tell};
 pub(crate) fn run(arguments: KeysArguments) -> Result<ExitCode, CliError> {
     match arguments.command {
         KeysCommand::Generate { output, store, overrides } => {
-            generate(&open(&store, &overrides)?, output.as_deref(), store.json)
+            generate(&Encryption::of(&compose(&store, &overrides)?)?, output.as_deref(), store.json)
         }
         KeysCommand::Rotate { to, new_data_key, store, overrides } => {
-            rotate(&open(&store, &overrides)?, to.as_deref(), new_data_key, store.json)
+            rotate(&Encryption::of(&compose(&store, &overrides)?)?, to.as_deref(), new_data_key, store.json)
         }
-        KeysCommand::Status { store, overrides } => status(&open(&store, &overrides)?, store.json),
+        KeysCommand::Status { store, overrides } => {
+            status(&Encryption::of(&compose(&store, &overrides)?)?, store.json)
+        }
         KeysCommand::Verify { words, store } => {
             let (overrides, paths): (Vec<_>, Vec<_>) =
                 words.into_iter().partition(|word| word.starts_with("encryption.") && word.contains('='));
-            verify(&open(&store, &overrides)?, &paths, store.json)
+            verify(&Encryption::of(&compose(&store, &overrides)?)?, &paths, store.json)
         }
     }
 }
 
-fn open(arguments: &StoreArguments, overrides: &[String]) -> Result<Encryption, CliError> {
-    Encryption::of(&embedded::source(&arguments.source)?.compose(overrides)?.resolved)
+fn compose(arguments: &StoreArguments, overrides: &[String]) -> Result<Config, CliError> {
+    Ok(embedded::source(&arguments.source)?.compose(overrides)?.resolved)
 }
 
-fn generate(encryption: &Encryption, output: Option<&Path>, json: bool) -> Result<ExitCode, CliError> {
+fn generate(encryption: &Encryption<'_>, output: Option<&Path>, json: bool) -> Result<ExitCode, CliError> {
     if let Some(path) = output {
         let master = MasterKey::generate();
         master.write(path)?;
@@ -88,7 +91,7 @@ fn told_key(json: bool, path: &Path, master: &MasterKey, keyring: Option<(&str, 
 }
 
 fn rotate(
-    encryption: &Encryption,
+    encryption: &Encryption<'_>,
     to: Option<&str>,
     new_data_key: bool,
     json: bool,
@@ -123,7 +126,7 @@ fn rotate(
     Ok(ExitCode::Success)
 }
 
-fn status(encryption: &Encryption, json: bool) -> Result<ExitCode, CliError> {
+fn status(encryption: &Encryption<'_>, json: bool) -> Result<ExitCode, CliError> {
     let settings = &encryption.settings;
     let keyring = encryption.open()?;
     let keys = keyring.data_keys();
@@ -131,7 +134,11 @@ fn status(encryption: &Encryption, json: bool) -> Result<ExitCode, CliError> {
         let keys: Vec<_> = keys.iter().map(|key| json!({"id": key.id, "created": key.created})).collect();
         say_json(&json!({
             "keyring": encryption.keyring.uri(), "master_key": settings.master_key, "data_keys": keys,
-            "encrypted": {"artifacts": settings.artifacts, "cache": settings.cache},
+            "encrypted": {
+                "artifacts": settings.artifacts,
+                "checkpoints": settings.of_runs().is_some(),
+                "cache": settings.cache,
+            },
         }));
         return Ok(ExitCode::Success);
     }
@@ -140,6 +147,7 @@ fn status(encryption: &Encryption, json: bool) -> Result<ExitCode, CliError> {
     say(format!("keyring     {}", encryption.keyring.uri()));
     let word = |on| if on { styled(GREEN, "encrypted") } else { styled(DIM, "not encrypted") };
     say(format!("artifacts   {}", word(settings.artifacts)));
+    say(format!("checkpoints {}", word(settings.of_runs().is_some())));
     say(format!("cache       {}\n", word(settings.cache)));
     let last = keys.len().saturating_sub(1);
     let rows = keys.iter().enumerate().map(|(index, key)| {
@@ -151,7 +159,7 @@ fn status(encryption: &Encryption, json: bool) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-fn verify(encryption: &Encryption, paths: &[String], json: bool) -> Result<ExitCode, CliError> {
+fn verify(encryption: &Encryption<'_>, paths: &[String], json: bool) -> Result<ExitCode, CliError> {
     let keyring = encryption.open()?;
     let mut files = Vec::new();
     for path in paths {

@@ -1,6 +1,7 @@
 //! `fulmen server`: MLflow's REST API over a store.
 
 use fulmen_contracts::ExitCode;
+use fulmen_runner::Encryption;
 use fulmen_server::{HostRules, Server, Settings};
 use fulmen_tracking::{artifact_root, open_with_artifact_root};
 
@@ -15,9 +16,10 @@ const PROXY: &str = "mlflow-artifacts:/";
 
 /// Serves until it is told to end.
 pub(crate) fn run(arguments: ServerArguments) -> Result<ExitCode, CliError> {
+    let config = embedded::source(&arguments.source)?.compose(&arguments.overrides)?.resolved;
     let backend = match arguments.backend_store_uri {
         Some(uri) => uri,
-        None => tracking_uri(&embedded::source(&arguments.source)?.compose(&arguments.overrides)?.resolved)?,
+        None => tracking_uri(&config)?,
     };
     if backend.starts_with("http:") || backend.starts_with("https:") {
         return Err(CliError::usage(format!(
@@ -36,10 +38,13 @@ pub(crate) fn run(arguments: ServerArguments) -> Result<ExitCode, CliError> {
         None if default_root.starts_with("mlflow-artifacts:") => artifact_root(&backend)?,
         None => default_root.clone(),
     };
+    let encryption = Encryption::of(&config)?;
+    let keyring = encryption.settings.artifacts.then(|| encryption.open()).transpose()?;
     let settings = Settings {
         host: arguments.host,
         port: arguments.port,
         artifacts,
+        keyring,
         serve_artifacts: serves,
         hosts: HostRules {
             allowed_hosts: arguments.allowed_hosts,
@@ -51,7 +56,9 @@ pub(crate) fn run(arguments: ServerArguments) -> Result<ExitCode, CliError> {
     let server = Server::bind(&settings, store)?;
     say(format!("{} http://{}", styled(BOLD, "listening on"), server.address()));
     say(format!("  store      {uri}"));
-    say(format!("  artifacts  {}{}", settings.artifacts, if serves { "" } else { " (not served)" }));
+    let how = [(!serves, " (not served)"), (settings.keyring.is_some(), " (encrypted)")];
+    let how: String = how.into_iter().filter(|(holds, _)| *holds).map(|(_, words)| words).collect();
+    say(format!("  artifacts  {}{how}", settings.artifacts));
     say(format!("  {}", styled(CYAN, format!("export MLFLOW_TRACKING_URI=http://{}", server.address()))));
     if server.is_open() {
         tell(format!(

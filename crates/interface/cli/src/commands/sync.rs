@@ -1,7 +1,8 @@
 //! `fulmen sync`: what killed runs have left in their journals, and artifacts that are not where they should be.
 
 use fulmen_contracts::ExitCode;
-use fulmen_manager::{RunFolder, Uploads, experiments, search_runs};
+use fulmen_manager::{RunFolder, Uploads, encrypt_left_behind, experiments, is_left_in_clear, search_runs};
+use fulmen_runner::{run_encryption, saved};
 use fulmen_tracking::{Run, SearchRuns, Store, sync};
 use fulmen_utils::text;
 use serde_json::json;
@@ -22,6 +23,8 @@ pub(crate) fn run(arguments: &StoreArguments, overrides: &[String]) -> Result<Ex
     for run in all {
         let Ok(folder) = RunFolder::of(&run) else { continue };
         let parts = [
+            // First: what is to be encrypted goes nowhere before it is.
+            ("not encrypted", encrypt(&run, &folder)),
             ("not brought", bring(store.as_ref(), &run, &folder)),
             ("not delivered", deliver(store.as_ref(), &run, &folder, arguments.json)),
         ];
@@ -46,6 +49,21 @@ pub(crate) fn run(arguments: &StoreArguments, overrides: &[String]) -> Result<Ex
         tell("nothing is left behind");
     }
     Ok(if failed.is_empty() { ExitCode::Success } else { ExitCode::Failure })
+}
+
+/// Encrypts artifacts of a run whose own process could not. False: there are none.
+fn encrypt(run: &Run, folder: &RunFolder) -> Result<bool, String> {
+    if !is_left_in_clear(folder, run).map_err(|error| error.to_string())? {
+        return Ok(false);
+    }
+    let composed = saved(folder, &[]).map_err(|error| error.to_string())?;
+    let encryption = run_encryption(&composed.resolved).map_err(|error| error.to_string())?;
+    let Some(encryption) = encryption else {
+        return Err("its configuration does not say where the keys are".to_owned());
+    };
+    let files = encrypt_left_behind(folder, run, &encryption).map_err(|error| error.to_string())?;
+    tell(format!("{}  {files} files encrypted", run.info.run_name));
+    Ok(true)
 }
 
 /// Brings artifacts of a run that are only in its folder yet. False: there are none.

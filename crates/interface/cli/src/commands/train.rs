@@ -5,7 +5,7 @@ use std::time::Instant;
 use fulmen_configuration::info::show_config;
 use fulmen_contracts::event::Outcome;
 use fulmen_contracts::{Event, ExitCode};
-use fulmen_manager::{Ended, Report, Worker, find_run};
+use fulmen_manager::{Ended, Report, Worker, encrypted_of, find_run};
 use fulmen_runner::{Composed, Job, Source, launch, resume};
 use fulmen_tracking::Run;
 use serde_json::json;
@@ -183,7 +183,8 @@ impl Watch {
                 let seconds = self.began.elapsed().as_secs_f64();
                 tell(format!("{} in {seconds:.1}s: {reason}\n", styled(GREEN, "done")));
                 self.say_metrics(run);
-                if let Some(folder) = &report.folder {
+                let is_encrypted = encrypted_of(run).is_some();
+                if let Some(folder) = report.folder.as_ref().filter(|_| !is_encrypted) {
                     let weights = ["best", "last"].map(|name| {
                         folder.artifacts().join("checkpoints").join(name).join("model.safetensors")
                     });
@@ -192,7 +193,7 @@ impl Watch {
                     }
                 }
                 say(format!("\n{}", styled(BOLD, "what next")));
-                let next = [
+                let mut next = vec![
                     ("fulmen runs list".to_owned(), "all runs"),
                     (format!("fulmen runs show {id}"), "this run"),
                     (
@@ -200,6 +201,12 @@ impl Watch {
                         "predict with its best checkpoint",
                     ),
                 ];
+                if is_encrypted {
+                    next.push((
+                        format!("fulmen artifacts get {id} checkpoints/best"),
+                        "that checkpoint, decrypted",
+                    ));
+                }
                 let width = next.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
                 for (command, why) in next {
                     let room = " ".repeat(width - command.len());

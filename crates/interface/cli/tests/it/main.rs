@@ -13,6 +13,7 @@ mod bad_input;
 mod commands;
 mod diagnosis;
 mod disks;
+mod encrypted;
 mod first_look;
 mod harness;
 // The client that the server's own tests use.
@@ -21,6 +22,7 @@ mod http;
 mod images;
 mod interrupted;
 mod predict;
+mod prepared;
 mod registry;
 mod resume;
 mod server;

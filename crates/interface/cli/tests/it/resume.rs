@@ -100,7 +100,25 @@ impl Runs {
 
     /// What the run that gave `result` is.
     fn end(&self, result: &Value) -> End {
-        let artifacts = Path::new(text(result, "/folder")).join("artifacts");
+        self.end_in(&Path::new(text(result, "/folder")).join("artifacts"), result)
+    }
+
+    /// The same of a run that is encrypted.
+    fn end_decrypted(&self, result: &Value) -> End {
+        let copy = tempfile::tempdir().unwrap();
+        let output = copy.path().to_str().unwrap();
+        self.sandbox
+            .run(&["artifacts", "get", text(result, "/run_id"), "--output", output, self.key().as_str()])
+            .succeeded();
+        self.end_in(copy.path(), result)
+    }
+
+    /// Says where the master key is.
+    fn key(&self) -> String {
+        format!("encryption.master_key=file:{}", self.sandbox.path().join("master.key").display())
+    }
+
+    fn end_in(&self, artifacts: &Path, result: &Value) -> End {
         let checkpoint = artifacts.join("checkpoints/final");
         let mut state: Value =
             serde_json::from_slice(&fs::read(checkpoint.join("state.json")).unwrap()).unwrap();
@@ -229,6 +247,77 @@ fn a_run_killed_at_any_point_and_resumed_is_the_run_that_was_never_stopped() {
         let what = format!("point {}/{points}: {}", point + 1, kills.join(", then "));
         tell(&what);
         assert_same(&runs.end(&Runs::finish(child)), &whole, &what);
+    }
+}
+
+/// Files below `folder` that are not encrypted, also those of a save that was killed.
+pub fn in_clear(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        if kind.is_dir() {
+            found.extend(in_clear(&path));
+        } else if kind.is_file() {
+            let bytes = fs::read(&path).unwrap();
+            // A save that was killed may not have written anything yet.
+            found.extend((!bytes.is_empty() && !bytes.starts_with(b"age-encryption.org/v1")).then_some(path));
+        }
+    }
+    found
+}
+
+#[test]
+fn an_encrypted_run_goes_on_to_the_same_bits_with_its_key_alone_and_no_checkpoint_of_it_is_ever_in_clear() {
+    let runs = Runs::new();
+    let whole = runs.end(&Runs::finish(runs.start("plain", &[])));
+    let (key, on) = (runs.key(), "encryption.artifacts=true");
+    let without = runs.command(&runs.arguments("no-key", &[on])).output().unwrap();
+    Finished::of(without).refused(&["encryption.master_key"]);
+    runs.sandbox.run(&["keys", "generate", &key]).succeeded();
+    let (master, other) = (runs.sandbox.path().join("master.key"), runs.sandbox.path().join("other.key"));
+    runs.sandbox.run(&["keys", "generate", "--output", other.to_str().unwrap()]).succeeded();
+
+    for (index, kill) in
+        [Kill::Both, Kill::Worker(Signal::KILL), Kill::Manager(Signal::KILL), Kill::Manager(Signal::INT)]
+            .into_iter()
+            .enumerate()
+    {
+        let name = format!("killed-{index}");
+        kill_after(runs.start(&name, &[on, &key]), 30, Duration::from_millis(5), kill);
+        let shown = runs.sandbox.run(&["runs", "show", &name, "--json"]).succeeded().result();
+        let artifacts = PathBuf::from(text(&shown, "/info/artifact_uri").trim_start_matches("file://"));
+        // A worker whose manager was killed may be about to save; its lock goes with it.
+        fs::File::options()
+            .read(true)
+            .write(true)
+            .open(artifacts.join("metrics.jsonl"))
+            .unwrap()
+            .lock()
+            .unwrap();
+        let checkpoints = artifacts.join("checkpoints");
+        assert!(checkpoints.join("last").exists(), "it has saved something by now");
+        assert_eq!(in_clear(&checkpoints), [PathBuf::new(); 0], "{kill:?}");
+
+        let resume = || Finished::of(runs.resume(&name, &[]).wait_with_output().unwrap());
+        let kept = fs::read(&master).unwrap();
+        fs::remove_file(&master).unwrap();
+        resume().refused(&["master.key"]);
+        fs::copy(&other, &master).unwrap();
+        resume().refused(&["keyring.age: none of the keys at hand opens it"]);
+        fs::write(&master, kept).unwrap();
+        let state = fs::canonicalize(checkpoints.join("last")).unwrap().join("model.safetensors");
+        let bytes = fs::read(&state).unwrap();
+        let mut changed = bytes.clone();
+        changed[bytes.len() / 2] ^= 4;
+        fs::write(&state, changed).unwrap();
+        resume().refused(&["model.safetensors: the content was changed"]);
+        fs::write(&state, bytes).unwrap();
+        let plain = runs.resume(&name, &["encryption.artifacts=false"]).wait_with_output().unwrap();
+        Finished::of(plain).refused(&["was begun with encryption.artifacts=true"]);
+
+        let result = Runs::finish(runs.resume(&name, &[]));
+        assert_same(&runs.end_decrypted(&result), &whole, &format!("{kill:?}"));
+        assert_eq!(in_clear(&artifacts), [PathBuf::new(); 0], "{kill:?}: when it has ended");
     }
 }
 

@@ -99,7 +99,7 @@ fn encrypted_artifacts_are_read_with_the_key_alone_also_after_a_rotation() {
     sandbox.run(&["artifacts", "verify", "first", on, &new]).succeeded();
     let status = sandbox.run(&["keys", "status", "--json", on, &new]).succeeded().result();
     assert_eq!(status["data_keys"].as_array().unwrap().len(), 2);
-    assert_eq!(status["encrypted"], json!({"artifacts": true, "cache": false}));
+    assert_eq!(status["encrypted"], json!({"artifacts": true, "checkpoints": true, "cache": false}));
 
     let artifacts = folder.display().to_string();
     sandbox.run(&["keys", "verify", &artifacts, &new]).succeeded();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use fulmen_storage::ArtifactReader;
 use http_body_util::BodyExt as _;
 use hyper::{
     Response, StatusCode,
@@ -17,7 +18,6 @@ use hyper::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::task::JoinHandle;
 
-use super::place::Content;
 use crate::frame::{ApiError, Code, Reply};
 
 /// Bytes per read.
@@ -34,8 +34,8 @@ struct FileBody {
 }
 
 enum Reading {
-    Idle(Content),
-    Busy(JoinHandle<io::Result<(Content, Bytes)>>),
+    Idle(ArtifactReader),
+    Busy(JoinHandle<io::Result<(ArtifactReader, Bytes)>>),
     Over,
 }
 
@@ -76,7 +76,7 @@ impl Body for FileBody {
     }
 }
 
-fn read(mut content: Content, skip: u64, size: usize) -> io::Result<(Content, Bytes)> {
+fn read(mut content: ArtifactReader, skip: u64, size: usize) -> io::Result<(ArtifactReader, Bytes)> {
     content.skip(skip)?;
     let mut chunk = vec![0; size];
     content.read_exact(&mut chunk)?;
@@ -84,7 +84,12 @@ fn read(mut content: Content, skip: u64, size: usize) -> io::Result<(Content, By
 }
 
 /// Answers with the file `name`, or with the range of it that the request asks for.
-pub(super) fn file(name: &str, content: Content, size: u64, request: &HeaderMap) -> Result<Reply, ApiError> {
+pub(super) fn file(
+    name: &str,
+    content: ArtifactReader,
+    size: u64,
+    request: &HeaderMap,
+) -> Result<Reply, ApiError> {
     let range = request.get(header::RANGE).and_then(|range| range.to_str().ok());
     let range = range.map_or(Ok(None), |range| parse_range(range, size));
     let range =

@@ -1,47 +1,14 @@
 //! The place where artifacts lie: the one seam between the server and `fulmen-storage`.
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek as _, SeekFrom},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{io::Read, path::PathBuf, sync::Arc, time::Duration};
 
+use fulmen_encryption::{Keyring, ScopedKeyring};
 use fulmen_storage::{ArtifactName, ArtifactReader, ArtifactStore, StorageError};
 
 /// Holds the parts of uploads; the prefix makes every store leave the folder out of listings and refuse its name.
 const UPLOADS: &str = ".fulmen-unfinished-uploads";
 /// A multipart upload that nobody has completed for so long is given up.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// The bytes of a file.
-#[derive(Debug)]
-pub(super) enum Content {
-    /// Of a folder of this machine.
-    File(File),
-    /// Of an object store.
-    Stream(ArtifactReader),
-}
-
-impl Content {
-    /// Leaves out the first bytes.
-    pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
-        match self {
-            _ if count == 0 => Ok(()),
-            Self::File(file) => file.seek(SeekFrom::Start(count)).map(drop),
-            Self::Stream(stream) => io::copy(&mut stream.take(count), &mut io::sink()).map(drop),
-        }
-    }
-}
-
-impl Read for Content {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::File(file) => file.read(buffer),
-            Self::Stream(stream) => stream.read(buffer),
-        }
-    }
-}
 
 /// A file or folder in the place.
 #[derive(Debug)]
@@ -52,10 +19,12 @@ pub(super) struct Entry {
     pub(super) size: Option<u64>,
 }
 
-/// A folder or prefix of artifacts. In a folder those of each run and model are a store of their own, as `fulmen train` writes them.
+/// A folder or prefix of artifacts. Those of each run and model are a store of their own, as `fulmen train` writes them.
 #[derive(Debug)]
 pub(crate) struct Place {
     whole: ArtifactStore,
+    /// What everything in it is encrypted under; none: it is not.
+    keyring: Option<Arc<Keyring>>,
     /// Where the parts of uploads wait.
     uploads: PathBuf,
     /// Keeps that folder, where it is not in the place itself.
@@ -63,20 +32,21 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The place at a path or URI.
-    pub(crate) fn open(uri: &str) -> Result<Self, StorageError> {
+    /// The place at a path or URI. Where there is a `keyring`, everything in it is encrypted.
+    pub(crate) fn open(uri: &str, keyring: Option<Arc<Keyring>>) -> Result<Self, StorageError> {
         let mut whole = ArtifactStore::open(uri)?;
         let Some(local) = whole.local() else {
             let failed =
                 |source| StorageError::Io { path: std::env::temp_dir(), action: "create a folder", source };
             let temporary = tempfile::tempdir().map_err(failed)?;
-            return Ok(Self { whole, uploads: temporary.path().to_path_buf(), _temporary: Some(temporary) });
+            let uploads = temporary.path().to_path_buf();
+            return Ok(Self { whole, keyring, uploads, _temporary: Some(temporary) });
         };
         // Names stay what they are if the program changes its folder.
         let root = std::path::absolute(local.root()).unwrap_or_else(|_| local.root().to_path_buf());
         let uploads = root.join(UPLOADS);
         whole = ArtifactStore::new(root);
-        Ok(Self { whole, uploads, _temporary: None })
+        Ok(Self { whole, keyring, uploads, _temporary: None })
     }
 
     /// What lies directly in `folder`; nothing where there is no such folder, as in MLflow.
@@ -88,23 +58,26 @@ impl Place {
             Err(error) => return Err(error),
         };
         let folders = listing.folders.iter().map(|folder| Entry { name: last(&folder.name), size: None });
-        let files = listing.files.iter().map(|file| Entry { name: last(&file.name), size: Some(file.size) });
-        let mut entries: Vec<Entry> = folders.chain(files).collect();
+        let mut entries: Vec<Entry> = folders.collect();
+        for file in &listing.files {
+            let size = match &self.keyring {
+                None => file.size,
+                Some(_) => match store.content_size(file.name.as_str()) {
+                    // It was removed since the folder was read.
+                    Err(StorageError::Missing { .. }) => continue,
+                    size => size?,
+                },
+            };
+            entries.push(Entry { name: last(&file.name), size: Some(size) });
+        }
         entries.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(entries)
     }
 
-    /// The file `name` and its size in bytes.
-    pub(super) fn read(&self, name: &str) -> Result<(Content, u64), StorageError> {
+    /// The file `name` and the size of its content in bytes.
+    pub(super) fn read(&self, name: &str) -> Result<(ArtifactReader, u64), StorageError> {
         let (store, inner) = self.store_of(name)?;
-        let Some(local) = store.local() else {
-            return Ok((Content::Stream(store.reader(inner)?), store.info(inner)?.size));
-        };
-        let file = local.open(inner)?;
-        let failed =
-            |source| StorageError::Io { path: local.root().join(inner), action: "read the file", source };
-        let size = file.metadata().map_err(failed)?.len();
-        Ok((Content::File(file), size))
+        Ok((store.reader(inner)?, store.content_size(inner)?))
     }
 
     /// Writes all that `content` yields under `name`: whole, or not at all.
@@ -128,7 +101,7 @@ impl Place {
 
     /// Holds the parts of the upload `id`.
     pub(super) fn parts(&self, id: &str) -> ArtifactStore {
-        ArtifactStore::new(self.uploads.join(id))
+        self.encrypted(ArtifactStore::new(self.uploads.join(id)), id)
     }
 
     /// Removes the parts of uploads that nobody has completed for days.
@@ -143,23 +116,31 @@ impl Place {
         }
     }
 
-    /// The store that keeps `name`, and the name in it: in a folder, the artifacts of a run or model begin after the part `artifacts`.
+    /// The store that keeps `name`, and the name in it: the artifacts of a run or model begin after the part `artifacts`. Where they
+    /// are encrypted they belong to what the part before it names, as `fulmen artifacts` has it: to the run's id.
     fn store_of<'name>(&self, name: &'name str) -> Result<(ArtifactStore, &'name str), StorageError> {
-        let Some(local) = self.whole.local().filter(|_| !name.is_empty()) else {
-            return Ok((self.whole.clone(), name));
-        };
-        ArtifactName::new(name)?;
-        let mut end = 0;
-        for part in name.split('/') {
-            end += part.len();
-            if part == "artifacts" && end > part.len() {
-                // A link on the way to the run's folder would lead its store astray.
-                let root = local.path_of(&name[..end])?;
-                return Ok((ArtifactStore::new(root), name[end..].trim_start_matches('/')));
+        if !name.is_empty() {
+            ArtifactName::new(name)?;
+            let (mut end, mut owner) = (0, "");
+            for part in name.split('/') {
+                end += part.len();
+                if part == "artifacts" && end > part.len() {
+                    // A link on the way to the run's folder would lead its store astray: that is refused here.
+                    let store = self.whole.below(&name[..end])?;
+                    return Ok((self.encrypted(store, owner), name[end..].trim_start_matches('/')));
+                }
+                end += 1;
+                owner = part;
             }
-            end += 1;
         }
-        Ok((self.whole.clone(), name))
+        Ok((self.encrypted(self.whole.clone(), ""), name))
+    }
+
+    fn encrypted(&self, store: ArtifactStore, owner: &str) -> ArtifactStore {
+        match &self.keyring {
+            Some(keyring) => store.encrypted(ScopedKeyring::new(keyring.clone(), owner)),
+            None => store,
+        }
     }
 }
 
@@ -176,7 +157,7 @@ mod tests {
     #[test]
     fn the_artifacts_of_a_run_are_a_store_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::open(folder.path().to_str().unwrap()).unwrap();
+        let place = Place::open(folder.path().to_str().unwrap(), None).unwrap();
         place.write("0/r/artifacts/a/b.txt", &b"1"[..]).unwrap();
         assert!(
             folder.path().join("0/r/artifacts.b3").is_file(),
@@ -200,7 +181,7 @@ mod tests {
         let link = |name: &str, to: &Path| std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
         link("0/r", secret.path());
         link("0/q/artifacts/deep", secret.path());
-        let place = Place::open(folder.path().to_str().unwrap()).unwrap();
+        let place = Place::open(folder.path().to_str().unwrap(), None).unwrap();
         for name in ["0/r/artifacts/key", "0/q/artifacts/deep/artifacts/key"] {
             assert!(place.read(name).is_err(), "{name}");
             assert!(place.write(name, &b"x"[..]).is_err() && place.delete(name).is_err(), "{name}");
@@ -210,17 +191,46 @@ mod tests {
     }
 
     #[test]
-    fn an_object_store_is_a_place_too() {
-        let place = Place { whole: ArtifactStore::memory(), uploads: PathBuf::new(), _temporary: None };
-        place.write("0/r/artifacts/a/b.txt", &b"hello"[..]).unwrap();
-        assert_eq!(place.list("0/r/artifacts").unwrap()[0].name, "a");
-        let (mut content, size) = place.read("0/r/artifacts/a/b.txt").unwrap();
-        content.skip(2).unwrap();
-        let mut rest = String::new();
-        content.read_to_string(&mut rest).unwrap();
-        assert_eq!((size, rest.as_str()), (5, "llo"));
-        place.delete("0/r/artifacts/a").unwrap();
-        assert!(place.read("0/r/artifacts/a/b.txt").is_err());
-        assert!(Place::open("mlflow-artifacts:/x").is_err());
+    fn an_object_store_is_a_place_too_encrypted_or_not() {
+        for keyring in [None, Some(Arc::new(Keyring::generate()))] {
+            let whole = ArtifactStore::memory();
+            let place = Place { whole: whole.clone(), keyring, uploads: PathBuf::new(), _temporary: None };
+            place.write("0/r/artifacts/a/b.txt", &b"hello"[..]).unwrap();
+            assert_eq!(place.list("0/r/artifacts").unwrap()[0].name, "a");
+            assert_eq!(place.list("0/r/artifacts/a").unwrap()[0].size, Some(5));
+            let (mut content, size) = place.read("0/r/artifacts/a/b.txt").unwrap();
+            content.skip(2).unwrap();
+            let mut rest = String::new();
+            content.read_to_string(&mut rest).unwrap();
+            assert_eq!((size, rest.as_str()), (5, "llo"));
+            let stored = whole.info("0/r/artifacts/a/b.txt").unwrap().size;
+            assert_eq!(stored > 5, place.keyring.is_some());
+            place.delete("0/r/artifacts/a").unwrap();
+            assert!(place.read("0/r/artifacts/a/b.txt").is_err());
+        }
+        assert!(Place::open("mlflow-artifacts:/x", None).is_err());
+    }
+
+    #[test]
+    fn an_encrypted_place_is_read_as_the_artifacts_of_its_runs() {
+        let (folder, keyring) = (tempfile::tempdir().unwrap(), Arc::new(Keyring::generate()));
+        let place = Place::open(folder.path().to_str().unwrap(), Some(keyring.clone())).unwrap();
+        let large: Vec<u8> = (0..300_000_u32).map(|index| (index % 251) as u8).collect();
+        place.write("0/r/artifacts/a/large.bin", large.as_slice()).unwrap();
+        // As `fulmen artifacts` reads it.
+        let run = ArtifactStore::new(folder.path().join("0/r/artifacts"));
+        let mut read = Vec::new();
+        let artifacts = run.encrypted(ScopedKeyring::new(keyring, "r"));
+        artifacts.reader("a/large.bin").unwrap().read_to_end(&mut read).unwrap();
+        assert!(read == large);
+        for from in [0, 1, 65_500, 65_536, 131_072, 299_999] {
+            let (mut content, size) = place.read("0/r/artifacts/a/large.bin").unwrap();
+            content.skip(from).unwrap();
+            let mut rest = Vec::new();
+            content.read_to_end(&mut rest).unwrap();
+            assert!(size == 300_000 && rest == large[usize::try_from(from).unwrap()..], "from {from}");
+        }
+        std::fs::write(folder.path().join("0/r/artifacts/plain.txt"), "put there by somebody").unwrap();
+        assert!(matches!(place.read("0/r/artifacts/plain.txt"), Err(StorageError::Encryption(_))));
     }
 }

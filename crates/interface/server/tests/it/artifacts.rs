@@ -11,12 +11,17 @@ fn path(name: &str) -> String {
 
 #[test]
 fn files_are_put_listed_read_and_deleted() {
-    let server = Running::start();
+    for server in Running::plain_and_encrypted() {
+        use_files(&server);
+    }
+}
+
+fn use_files(server: &Running) {
     let mut client = server.client();
     let run = server.run();
     let root = format!("0/{run}/artifacts");
     client.request("PUT", &path(&format!("{root}/a/b%20c.txt")), &[], b"hello").ok();
-    assert_eq!(std::fs::read(server.artifacts().join(&root).join("a/b c.txt")).unwrap(), b"hello");
+    server.assert_kept(&format!("{root}/a/b c.txt"), b"hello");
     let listed = client.get(&format!("artifacts/list?run_id={run}&path=a")).ok();
     assert_eq!(listed["files"], json!([{"path": "a/b c.txt", "is_dir": false, "file_size": 5}]));
     assert_eq!(text(&listed, "/root_uri"), format!("mlflow-artifacts:/{root}"));
@@ -58,7 +63,12 @@ fn files_are_put_listed_read_and_deleted() {
 
 #[test]
 fn large_files_pass_through_in_pieces() {
-    let server = Running::start();
+    for server in Running::plain_and_encrypted() {
+        pass_a_large_file(&server);
+    }
+}
+
+fn pass_a_large_file(server: &Running) {
     let run = server.run();
     let target = path(&format!("0/{run}/artifacts/big.bin"));
     // Chunked, so that nobody knows the size beforehand.
@@ -77,6 +87,10 @@ fn large_files_pass_through_in_pieces() {
     assert!(
         read.body.chunks(1 << 20).zip(0..).all(|(chunk, number)| chunk.iter().all(|byte| *byte == number))
     );
+    // A range in the middle, as a client fetches that reads several at once.
+    let (from, to) = ((20 << 20) - 3, (20 << 20) + 2);
+    let part = client.request("GET", &target, &[("Range", &format!("bytes={from}-{to}"))], b"");
+    assert_eq!((part.status, part.body.as_slice()), (206, [19, 19, 19, 20, 20, 20].as_slice()));
 }
 
 #[test]

@@ -37,7 +37,12 @@ impl Upload {
 
 #[test]
 fn parts_become_one_file_in_the_order_of_their_numbers() {
-    let server = Running::start();
+    for server in Running::plain_and_encrypted() {
+        send_parts(&server);
+    }
+}
+
+fn send_parts(server: &Running) {
     let run = server.run();
     let mut client = server.client();
     let upload = begin(&mut client, &run, 3);
@@ -46,14 +51,17 @@ fn parts_become_one_file_in_the_order_of_their_numbers() {
         .map(|number| upload.send(&mut client, number, &vec![number as u8; 100_000]))
         .collect();
     parts.reverse();
+    server.assert_kept(&format!(".fulmen-unfinished-uploads/{}/part-00002", upload.id), &[2; 100_000]);
     assert_eq!(
         client.get(&format!("artifacts/list?run_id={run}")).ok().get("files"),
         None,
         "nothing is seen before the end"
     );
     client.post(&format!("{MPU}/complete/{}", upload.folder), &upload.body(&parts)).ok();
-    let file = std::fs::read(server.artifacts().join(&upload.folder).join("file.bin")).unwrap();
-    assert_eq!(file, [vec![1; 100_000], vec![2; 100_000], vec![3; 100_000]].concat());
+    let name = format!("{}/file.bin", upload.folder);
+    let content = [vec![1; 100_000], vec![2; 100_000], vec![3; 100_000]].concat();
+    server.assert_kept(&name, &content);
+    assert!(client.get(&format!("/api/2.0/mlflow-artifacts/artifacts/{name}")).body == content);
     client
         .post(&format!("{MPU}/complete/{}", upload.folder), &upload.body(&parts))
         .refused(404, "RESOURCE_DOES_NOT_EXIST");
@@ -61,7 +69,12 @@ fn parts_become_one_file_in_the_order_of_their_numbers() {
 
 #[test]
 fn an_upload_with_gaps_or_other_content_is_not_completed() {
-    let server = Running::start();
+    for server in Running::plain_and_encrypted() {
+        send_wrong_parts(&server);
+    }
+}
+
+fn send_wrong_parts(server: &Running) {
     let run = server.run();
     let mut client = server.client();
     let upload = begin(&mut client, &run, 2);

@@ -56,6 +56,12 @@ pub struct CacheEntry {
 }
 
 impl CacheEntry {
+    /// Its folder in the cache.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Opens one of its files for reading.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use fulmen_storage::{ArtifactStore, StorageError};
 use crate::conformance::{all, content};
 
 fn store(folder: &tempfile::TempDir, keyring: &Arc<Keyring>) -> ArtifactStore {
-    ArtifactStore::new(folder.path().join("artifacts")).encrypted(keyring.clone(), "run")
+    ArtifactStore::new(folder.path().join("artifacts")).encrypted(ScopedKeyring::new(keyring.clone(), "run"))
 }
 
 fn fault(error: StorageError) -> EncryptionError {
@@ -26,9 +26,9 @@ fn an_encrypted_store_does_what_a_store_has_to() {
     all(&|| {
         count.set(count.get() + 1);
         ArtifactStore::new(folder.path().join(count.get().to_string()).join("artifacts"))
-            .encrypted(keyring.clone(), "run")
+            .encrypted(ScopedKeyring::new(keyring.clone(), "run"))
     });
-    all(&|| ArtifactStore::memory().encrypted(keyring.clone(), "run"));
+    all(&|| ArtifactStore::memory().encrypted(ScopedKeyring::new(keyring.clone(), "run")));
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn a_flipped_bit_a_swap_and_a_plain_file_are_found_also_where_the_manifest_was_c
 
     fs::copy(folder.path().join("artifacts/b"), &path).unwrap();
     assert!(matches!(fault(store.verify("a").unwrap_err()), EncryptionError::OtherName { .. }));
-    let other_run =
-        ArtifactStore::new(folder.path().join("artifacts")).encrypted(keyring.clone(), "another run");
+    let other_run = ArtifactStore::new(folder.path().join("artifacts"))
+        .encrypted(ScopedKeyring::new(keyring.clone(), "another run"));
     other_run.put_bytes("a", b"one").unwrap();
     assert!(matches!(fault(store.verify("a").unwrap_err()), EncryptionError::OtherName { .. }));
     fs::write(&path, "plain").unwrap();

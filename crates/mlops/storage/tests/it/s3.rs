@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, sync::Arc, time::Instant};
 
-use fulmen_encryption::Keyring;
+use fulmen_encryption::{Keyring, ScopedKeyring};
 use fulmen_storage::{ArtifactStore, StorageError};
 use fulmen_utils::testing::skipped;
 
@@ -30,7 +30,7 @@ fn s3_does_what_a_store_has_to() {
 fn encrypted_s3_does_what_a_store_has_to() {
     let endpoint = server!();
     let keyring = Arc::new(Keyring::generate());
-    all(&|| empty_store(endpoint).encrypted(keyring.clone(), "run"));
+    all(&|| empty_store(endpoint).encrypted(ScopedKeyring::new(keyring.clone(), "run")));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -78,6 +78,29 @@ impl RemoteArtifacts {
     /// A file that cannot be written, a path that climbs, an artifact URI that does not go through the server, and what
     /// the server may fail with.
     pub fn get_file(&self, artifact_uri: &str, path: &str, to: &Path) -> Result<(), TrackingError> {
+        let mut reader = self.open(artifact_uri, path)?;
+        if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(|source| file_error(folder, "create the folder", source))?;
+        }
+        let partial = partial_name(to);
+        let mut download = || {
+            let mut file = File::create(&partial)?;
+            io::copy(&mut reader, &mut file)?;
+            file.sync_all()?;
+            fs::rename(&partial, to)
+        };
+        download().map_err(|source| {
+            let _ = fs::remove_file(&partial);
+            file_error(to, "write the download", source)
+        })?;
+        Ok(())
+    }
+
+    /// Opens `path` below `artifact_uri`. The reader fails where the transfer ends early.
+    ///
+    /// # Errors
+    /// A path that climbs, an artifact URI that does not go through the server, and what the server may fail with.
+    pub fn open(&self, artifact_uri: &str, path: &str) -> Result<Box<dyn Read + Send>, TrackingError> {
         let url = self.url(artifact_uri, path)?;
         let request =
             self.client.request("GET", &url).map_err(|error| error.into_remote(self.client.uri()))?;
@@ -87,28 +110,17 @@ impl RemoteArtifacts {
         let request = agent.configure_request(request).timeout_per_read(Some(STALLED)).build();
         let mut answer = agent.run(request).map_err(|error| error.into_remote(self.client.uri()))?;
         self.refuse_failure(&mut answer)?;
-        if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(|source| file_error(folder, "create the folder", source))?;
-        }
-        let partial = partial_name(to);
-        let mut download = || {
-            let mut file = File::create(&partial)?;
-            let expected = answer.body().content_length();
-            let bytes = io::copy(&mut answer.body_mut().as_reader(), &mut file)?;
-            if expected.is_some_and(|expected| expected != bytes) {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the server sent less than it said",
-                ));
-            }
-            file.sync_all()?;
-            fs::rename(&partial, to)
-        };
-        download().map_err(|source| {
-            let _ = fs::remove_file(&partial);
-            file_error(to, "write the download", source)
-        })?;
-        Ok(())
+        let left = answer.body().content_length();
+        Ok(Box::new(Download { body: answer.into_body().into_reader(), left }))
+    }
+
+    /// Removes the file or folder `path` below `artifact_uri`. One that is not there is fine.
+    ///
+    /// # Errors
+    /// A path that climbs, an artifact URI that does not go through the server, and what the server may fail with.
+    pub fn delete(&self, artifact_uri: &str, path: &str) -> Result<(), TrackingError> {
+        let url = self.url(artifact_uri, path)?;
+        self.client.call::<serde_json::Value>("DELETE", &url, None, Again::Harmless).map(drop)
     }
 
     /// What lies directly below `path`; empty for the folder of `artifact_uri` itself.
@@ -171,6 +183,24 @@ impl RemoteArtifacts {
             ));
         }
         Ok(place)
+    }
+}
+
+/// A file on its way.
+struct Download {
+    body: ureq::BodyReader<'static>,
+    /// Bytes that are still to come, where the server said so.
+    left: Option<u64>,
+}
+
+impl Read for Download {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.body.read(buffer)?;
+        if count == 0 && !buffer.is_empty() && self.left.is_some_and(|left| left > 0) {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server sent less than it said"));
+        }
+        self.left = self.left.map(|left| left.saturating_sub(count as u64));
+        Ok(count)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fulmen_base::{DataModule, DataSpec, Dataset, Progress, Result, Split};
+use fulmen_base::{DataModule, DataSpec, Dataset, PreparedCache, Progress, Result, Split};
 use fulmen_contracts::schema;
 
 use super::image_file::Fit;
@@ -35,6 +35,10 @@ impl ImageClassificationData {
 impl DataModule for ImageClassificationData {
     fn prepare_data(&mut self, progress: &Progress<'_>) -> Result<()> {
         self.set.prepare(progress)
+    }
+
+    fn use_cache(&mut self, cache: Arc<dyn PreparedCache>) {
+        self.set.use_cache(cache);
     }
 
     fn setup(&mut self) -> Result<()> {

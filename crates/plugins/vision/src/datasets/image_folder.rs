@@ -6,7 +6,7 @@ mod source;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fulmen_base::{DataModule, DatasetContext, DatasetKind, Result};
+use fulmen_base::{DataModule, DatasetContext, DatasetKind, PreparedCache, Result};
 use fulmen_registry::{BuildError, Component, component};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -56,7 +56,8 @@ pub struct ImageFolderConfig {
     #[serde(default)]
     pub augmentations: Vec<Component<TransformKind>>,
     /// Largest size of all images together, decoded, that is held in memory, in MiB. A larger set is decoded anew
-    /// each epoch, as are images that are taken as large as they are.
+    /// each epoch, as are images that are taken as large as they are. What fits is also kept in the cache of prepared data, where
+    /// later runs find it decoded.
     #[serde(default = "default_cache_mb")]
     pub cache_mb: usize,
 }
@@ -103,7 +104,8 @@ fn build(config: &ImageFolderConfig, context: DatasetContext<'_>) -> Result<Box<
     let shape = ImageShape { channels, height, width };
     let (transforms, augmentations) = (config.transforms.as_deref(), config.augmentations.as_slice());
     let pipeline = Pipeline::for_files(shape, own, transforms, augmentations, context.registry)?;
-    let set = ImageFolder { config: config.clone(), shape, fit, originals: pipeline.trains_on_originals() };
+    let originals = pipeline.trains_on_originals();
+    let set = ImageFolder { config: config.clone(), shape, fit, originals, cache: None };
     Ok(ImageClassificationData::boxed(set, pipeline, fit))
 }
 
@@ -114,13 +116,20 @@ struct ImageFolder {
     fit: Fit,
     /// Whether training takes images as large as they are.
     originals: bool,
+    /// Where the decoded images are kept for later runs.
+    cache: Option<Arc<dyn PreparedCache>>,
 }
 
 impl ImageSet for ImageFolder {
+    fn use_cache(&mut self, cache: Arc<dyn PreparedCache>) {
+        self.cache = Some(cache);
+    }
+
     fn open(&mut self) -> Result<OpenImages> {
         let found = layout::read(&self.config)?;
         let cache_mb = self.config.cache_mb;
-        let source = ImageFiles::open(found.files, self.shape, self.fit, cache_mb, self.originals)?;
+        let files = ImageFiles::new(found.files, self.shape, self.fit, cache_mb, self.originals);
+        let source = files.open(self.cache.as_deref())?;
         Ok(OpenImages {
             source: Arc::new(source),
             labels: Arc::new(found.labels),

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-use fulmen_base::{Progress, Result};
+use fulmen_base::{PreparedCache, Progress, Result};
 
 use crate::transforms::{ImageShape, Pixels};
 
@@ -72,6 +72,11 @@ pub(crate) trait ImageSet: Debug + Send {
     fn prepare(&mut self, progress: &Progress<'_>) -> Result<()> {
         let _ = progress;
         Ok(())
+    }
+
+    /// Is handed the cache of prepared data, before it is opened.
+    fn use_cache(&mut self, cache: Arc<dyn PreparedCache>) {
+        let _ = cache;
     }
 
     /// Reads, checks and splits it.
