@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use fulmen_encryption::{EncryptionError, Keyring, is_encrypted};
+use fulmen_encryption::{EncryptionError, Keyring, ScopedKeyring, is_encrypted};
 use fulmen_storage::{ArtifactStore, StorageError};
 
 use crate::conformance::{all, content};
