@@ -207,7 +207,7 @@ mod tests {
         let failed =
             cache.get_or_prepare(&json!({}), &[], &mut || Err(Error::data("photo.jpg", "is no image")));
         assert_eq!(failed.unwrap_err().to_string(), "photo.jpg: is no image");
-        assert_eq!(test.files(), [std::path::PathBuf::new(); 0]);
+        assert_eq!(test.files(), Vec::<std::path::PathBuf>::new());
         assert!(Prepared::open(&none, None, EventSink::new(|_| {})).is_none(), "a limit of 0 keeps nothing");
     }
 }

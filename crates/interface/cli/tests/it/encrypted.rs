@@ -38,7 +38,7 @@ fn files_with(folder: &Path, words: &[u8], found: &mut Vec<PathBuf>) {
 fn an_encrypted_run_is_tested_predicted_with_and_taken_out_decrypted_by_its_key_alone() {
     let (sandbox, key) = with_keys();
     let result = sandbox.train(&["model=mlp", "mlflow.run_name=secret", "encryption.artifacts=true", &key]);
-    assert_eq!(in_clear(&artifacts(&result)), [PathBuf::new(); 0]);
+    assert_eq!(in_clear(&artifacts(&result)), Vec::<PathBuf>::new());
     let mut holders = Vec::new();
     files_with(sandbox.path(), b"AGE-SECRET-KEY-1", &mut holders);
     assert_eq!(holders, [sandbox.path().join("master.key")], "keys are nowhere else");
@@ -81,7 +81,7 @@ fn checkpoints_alone_are_encrypted_where_only_these_are_to_be() {
     let (sandbox, key) = with_keys();
     let result = sandbox.train(&["model=mlp", "mlflow.run_name=half", "encryption.checkpoints=true", &key]);
     let folder = artifacts(&result);
-    assert_eq!(in_clear(&folder.join("checkpoints")), [PathBuf::new(); 0]);
+    assert_eq!(in_clear(&folder.join("checkpoints")), Vec::<PathBuf>::new());
     assert!(fs::read_to_string(folder.join("metrics.jsonl")).unwrap().starts_with('{'));
     sandbox.run(&["artifacts", "get", "half", "--output", "copy", &key]).succeeded();
     let record = fs::read(folder.join("metrics.jsonl")).unwrap();
@@ -101,7 +101,7 @@ fn what_a_killed_run_has_left_in_clear_is_encrypted_by_sync() {
     fs::write(&left, "patient 4711").unwrap();
     let synced = sandbox.run(&["sync"]).succeeded().stderr;
     assert!(synced.contains("1 files encrypted"), "{synced}");
-    assert_eq!(in_clear(&artifacts(&result)), [PathBuf::new(); 0]);
+    assert_eq!(in_clear(&artifacts(&result)), Vec::<PathBuf>::new());
     let get = ["artifacts", "get", "secret", "reports", "--output", "copy", &key];
     sandbox.run(&get).succeeded();
     assert_eq!(fs::read(sandbox.path().join("copy/reports/left.md")).unwrap(), b"patient 4711");

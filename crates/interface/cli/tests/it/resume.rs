@@ -296,7 +296,7 @@ fn an_encrypted_run_goes_on_to_the_same_bits_with_its_key_alone_and_no_checkpoin
             .unwrap();
         let checkpoints = artifacts.join("checkpoints");
         assert!(checkpoints.join("last").exists(), "it has saved something by now");
-        assert_eq!(in_clear(&checkpoints), [PathBuf::new(); 0], "{kill:?}");
+        assert_eq!(in_clear(&checkpoints), Vec::<PathBuf>::new(), "{kill:?}");
 
         let resume = || Finished::of(runs.resume(&name, &[]).wait_with_output().unwrap());
         let kept = fs::read(&master).unwrap();
@@ -317,7 +317,7 @@ fn an_encrypted_run_goes_on_to_the_same_bits_with_its_key_alone_and_no_checkpoin
 
         let result = Runs::finish(runs.resume(&name, &[]));
         assert_same(&runs.end_decrypted(&result), &whole, &format!("{kill:?}"));
-        assert_eq!(in_clear(&artifacts), [PathBuf::new(); 0], "{kill:?}: when it has ended");
+        assert_eq!(in_clear(&artifacts), Vec::<PathBuf>::new(), "{kill:?}: when it has ended");
     }
 }
 

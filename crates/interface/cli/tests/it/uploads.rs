@@ -60,13 +60,13 @@ fn artifacts_of_an_encrypted_run_arrive_as_they_are_encrypted() {
     let folder = Path::new(text(&trained, "/folder"));
     let served = place.path().join("runs/mlartifacts/0").join(text(&trained, "/run_id")).join("artifacts");
     assert!(compare(&folder.join("artifacts"), &served) >= 5);
-    assert_eq!(crate::resume::in_clear(&served), [std::path::PathBuf::new(); 0]);
+    assert_eq!(crate::resume::in_clear(&served), Vec::<std::path::PathBuf>::new());
 
     // From there they come decrypted, and what is put there is encrypted here.
     sandbox.write("report.html", "patient 4711");
     let id = text(&trained, "/run_id");
     sandbox.run(&["artifacts", "put", id, "report.html", &key, &uri]).succeeded();
-    assert_eq!(crate::resume::in_clear(&served), [std::path::PathBuf::new(); 0]);
+    assert_eq!(crate::resume::in_clear(&served), Vec::<std::path::PathBuf>::new());
     sandbox.run(&["artifacts", "get", id, "--output", "copy", &key, &uri]).succeeded();
     assert_eq!(fs::read(sandbox.path().join("copy/report.html")).unwrap(), b"patient 4711");
     assert!(fs::read_to_string(sandbox.path().join("copy/metrics.jsonl")).unwrap().starts_with('{'));
@@ -90,7 +90,7 @@ fn an_encrypting_server_keeps_nothing_in_clear_and_hands_out_what_it_was_given()
     let uri = format!("mlflow.tracking_uri=http://{}", server.address);
     let trained = sandbox.train(&["model=mlp", &uri]);
     let served = place.path().join("runs/mlartifacts/0").join(text(&trained, "/run_id")).join("artifacts");
-    assert_eq!(crate::resume::in_clear(&served), [std::path::PathBuf::new(); 0]);
+    assert_eq!(crate::resume::in_clear(&served), Vec::<std::path::PathBuf>::new());
     sandbox.run(&["artifacts", "get", text(&trained, "/run_id"), "--output", "copy", &uri]).succeeded();
     let folder = Path::new(text(&trained, "/folder")).join("artifacts");
     assert!(compare(&folder, &sandbox.path().join("copy")) >= 5);
