@@ -1,6 +1,6 @@
 //! Encrypted stores.
 
-use std::{fs, sync::Arc};
+use std::{fs, io::Read as _, sync::Arc};
 
 use fulmen_encryption::{EncryptionError, Keyring, ScopedKeyring, is_encrypted};
 use fulmen_storage::{ArtifactStore, StorageError};
@@ -81,4 +81,44 @@ fn another_keyring_opens_nothing_and_a_reader_without_one_sees_the_stored_bytes(
     let plain = ArtifactStore::new(folder.path().join("artifacts"));
     assert!(is_encrypted(&content(&plain, "a")));
     plain.verify("a").unwrap();
+}
+
+#[test]
+fn the_length_of_a_content_is_known_without_reading_it_and_any_part_of_it_is_read_alone() {
+    let (folder, keyring) = (tempfile::tempdir().unwrap(), Arc::new(Keyring::generate()));
+    let keys = ScopedKeyring::new(keyring, "run");
+    for store in [ArtifactStore::new(folder.path().join("artifacts")), ArtifactStore::memory()] {
+        let store = store.encrypted(keys.clone());
+        // Around the borders of chunks, which the line with the name shifts.
+        for length in [0, 1, 65_000, 65_536, 65_537, 131_072, 200_000] {
+            let content: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
+            store.put_bytes("a/b.bin", &content).unwrap();
+            assert_eq!(store.content_size("a/b.bin").unwrap(), length);
+            for from in [0, 1, 65_535, 65_536, 150_000].into_iter().filter(|from| *from <= length) {
+                let mut reader = store.reader("a/b.bin").unwrap();
+                reader.skip(from).unwrap();
+                let mut rest = Vec::new();
+                reader.read_to_end(&mut rest).unwrap();
+                assert!(rest == content[usize::try_from(from).unwrap()..], "{length} from {from}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_folder_alone_can_be_encrypted() {
+    let (folder, keyring) = (tempfile::tempdir().unwrap(), Arc::new(Keyring::generate()));
+    let plain = ArtifactStore::new(folder.path().join("artifacts"));
+    let store = plain.clone().encrypted_in("checkpoints", ScopedKeyring::new(keyring, "run"));
+    for (name, encrypted) in [("checkpoints/a/b", true), ("checkpoints.txt", false), ("metrics.jsonl", false)]
+    {
+        store.put_bytes(name, b"content").unwrap();
+        let mut stored = Vec::new();
+        plain.reader(name).unwrap().read_to_end(&mut stored).unwrap();
+        assert_eq!(is_encrypted(&stored), encrypted, "{name}");
+        let mut read = Vec::new();
+        store.reader(name).unwrap().read_to_end(&mut read).unwrap();
+        assert_eq!(read, b"content");
+        store.verify(name).unwrap();
+    }
 }
