@@ -81,10 +81,8 @@ fn read(entry: &CacheEntry) -> Result<Vec<u8>, StorageError> {
         entry.verify()?;
     }
     let mut bytes = Vec::new();
-    entry.reader(FILE)?.read_to_end(&mut bytes).map_err(|error| match error.downcast() {
-        Ok(error) => StorageError::Encryption(error),
-        Err(source) => StorageError::Io { path: entry.path().join(FILE), action: "read the file", source },
-    })?;
+    let read = entry.reader(FILE)?.read_to_end(&mut bytes);
+    read.map_err(|error| StorageError::from_stream(&entry.path().join(FILE), "read the file", error))?;
     Ok(bytes)
 }
 

@@ -64,6 +64,12 @@ impl Encrypted {
         }
     }
 
+    /// Whether it holds for the artifact `name`.
+    #[must_use]
+    pub fn covers(self, name: &str) -> bool {
+        self == Self::Artifacts || name.split('/').next() == Some(crate::CHECKPOINTS)
+    }
+
     /// What is called so.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {

@@ -175,7 +175,8 @@ impl StorageError {
     }
 
     /// What an `io::Error` of a stream of this crate is about; any other is one of reading `path`.
-    pub(crate) fn from_stream(path: &Path, action: &'static str, error: io::Error) -> Self {
+    #[must_use]
+    pub fn from_stream(path: &Path, action: &'static str, error: io::Error) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(error) => return error,
             Err(error) => error,

@@ -159,7 +159,7 @@ fn beside_checkpoints(plain: &ArtifactStore, encrypted: bool) -> Result<Vec<Stri
     let mut names = Vec::new();
     for file in plain.files()? {
         let name = file.name.as_str();
-        if name.split('/').next() == Some(CHECKPOINTS) {
+        if Encrypted::Checkpoints.covers(name) {
             continue;
         }
         let path = plain.local().map(|local| local.root().join(name)).unwrap_or_default();

@@ -16,7 +16,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fulmen_contracts::{CHECKPOINTS, METRICS_RECORD};
-use fulmen_encryption::{EncryptionError, is_encrypted};
+use fulmen_encryption::is_encrypted;
 use fulmen_storage::{ArtifactStore, StorageError};
 use fulmen_tracking::{Run, Tag};
 use fulmen_utils::atomic;
@@ -231,13 +231,10 @@ fn progress(artifacts: &ArtifactStore, checkpoint: &Path) -> Result<Option<(u64,
     let name = format!("{CHECKPOINTS}/{file}/state.json");
     let mut text = Vec::new();
     let read = artifacts.reader(&name).and_then(|mut reader| {
-        let unreadable = |error: std::io::Error| match error.downcast::<EncryptionError>() {
-            Ok(error) => StorageError::Encryption(error),
-            Err(source) => {
-                StorageError::Io { path: checkpoint.join("state.json"), action: "read the file", source }
-            }
-        };
-        reader.read_to_end(&mut text).map_err(unreadable)
+        let read = reader.read_to_end(&mut text);
+        read.map_err(|error| {
+            StorageError::from_stream(&checkpoint.join("state.json"), "read the file", error)
+        })
     });
     match read {
         Err(error @ StorageError::Encryption(_)) => return Err(error.into()),

@@ -64,7 +64,7 @@ impl Launch {
                 format!("run {id} was begun with encryption.{}=true, and goes on so", began.name())
             }
             None => format!(
-                "run {id} was begun without encryption, and goes on so: set encryption.artifacts=false                  encryption.checkpoints=false, or begin a new run from its weights"
+                "run {id} was begun without encryption, and goes on so: set encryption.artifacts=false encryption.checkpoints=false, or begin a new run from its weights"
             ),
         }))
     }

@@ -12,7 +12,6 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use fulmen_contracts::CHECKPOINTS;
 use fulmen_contracts::settings::Encrypted;
 use fulmen_storage::ArtifactStore;
 use fulmen_tracking::{RemoteArtifacts, Run, TrackingStore};
@@ -144,7 +143,8 @@ impl Uploads {
                 report.pending += 1;
                 continue;
             }
-            if self.is_to_be_encrypted(&name) && !is_file_encrypted(&path).map_err(failed)? {
+            let is_to_be_encrypted = self.encrypted.is_some_and(|encrypted| encrypted.covers(&name));
+            if is_to_be_encrypted && !is_file_encrypted(&path).map_err(failed)? {
                 report.pending += 1;
                 report.last_error = Some(format!("{name}: is not encrypted yet"));
                 continue;
@@ -168,14 +168,6 @@ impl Uploads {
                 .map_err(|error| WriteError::new(&self.path, error))?;
         }
         Ok(report)
-    }
-
-    fn is_to_be_encrypted(&self, name: &str) -> bool {
-        match self.encrypted {
-            Some(Encrypted::Artifacts) => true,
-            Some(Encrypted::Checkpoints) => name.split('/').next() == Some(CHECKPOINTS),
-            None => false,
-        }
     }
 }
 
