@@ -36,6 +36,7 @@ Count& count() {
 }
 
 std::atomic<bool> counting{false};
+thread_local bool counting_here = false;
 
 // The use that this thread is inside of, so that linear's own addmm is no second use of its weight.
 thread_local int current_use = -1;
@@ -242,18 +243,20 @@ int ft_flops_begin(ft_tensor* params, int number) {
     }
   }
   current_use = -1;
+  counting_here = true;
   // libtorch hands a thread's callbacks on to the threads of its backward pass, and to no others.
   all.handle = at::addThreadLocalCallback(at::RecordFunctionCallback(enter, leave).needsInputs(true).needsOutputs(true).scopes({at::RecordScope::FUNCTION}));
   return 0;
 }
 
-int ft_flops_counting(void) { return counting.load(); }
+int ft_flops_counting(void) { return counting_here; }
 
 void ft_flops_end(void) {
   auto& all = count();
   if (all.handle == at::INVALID_CALLBACK_HANDLE) return;
   at::removeCallback(all.handle);
   all.handle = at::INVALID_CALLBACK_HANDLE;
+  counting_here = false;
   counting = false;
 }
 

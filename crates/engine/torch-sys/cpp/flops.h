@@ -5,7 +5,7 @@
 extern "C" {
 // Begins to count what this thread dispatches, and its backward passes. `params` are the tensors whose use is to be told apart. Returns 1 where a count is under way.
 int ft_flops_begin(ft_tensor* params, int count);
-// Whether a count is under way: libtorch's own operators are then taken, which it knows.
+// Whether this thread counts: libtorch's own operators are then taken, which it knows.
 int ft_flops_counting(void);
 // Ends the count, on the thread that began it; what it found stays until the next.
 void ft_flops_end(void);

@@ -4,16 +4,20 @@
 // multipliers: only fewer multiplications make it faster.
 //
 // A tile is 2×2 outputs and the 4×4 inputs that they see. Of a chunk of tiles, each of the 16 values goes to a plane of its own,
-// [16, tiles, channels], and each plane is one matrix product. A chunk is small enough to stay in the cache.
+// [16, tiles, channels], and each plane is one matrix product. A thread takes a chunk through all of it alone, in its own cache.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/native/CPUBlas.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <vector>
 
+#include "flops.h"
 #include "guard.h"
 #include "kernels.h"
 #include "onednn.h"
@@ -21,6 +25,8 @@
 
 namespace {
 
+using at::native::cpublas::brgemm;
+using at::native::cpublas::brgemm_release;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -89,6 +95,10 @@ FT_VECTORISED void transform_output_backward(const float* const* from, float* to
   }
 }
 
+FT_VECTORISED void add(float* to, const float* what, int64_t size) {
+  for (int64_t i = 0; i < size; i++) to[i] += what[i];
+}
+
 // G w Gᵀ: a kernel [3, 3, channels], its 9 places `stride` apart, to the 16 planes at `to`. Of the kernel turned by 180°, rows and columns 0 and 3 change places.
 FT_VECTORISED void transform_kernel(const float* from, int64_t stride, float* to, int64_t plane, int64_t channels, bool turned) {
   for (int64_t c = 0; c < channels; c += kLanes) {
@@ -113,8 +123,9 @@ FT_VECTORISED void transform_kernel(const float* from, int64_t stride, float* to
   }
 }
 
-// Gᵀ du G: the 16 planes at `from` to the gradient of a kernel [3, 3, channels].
-FT_VECTORISED void transform_kernel_backward(const float* from, float* to, int64_t plane, int64_t channels) {
+// Gᵀ du G: the 16 planes at `from` to the gradient of a kernel [3, 3, channels], or on top of it.
+FT_VECTORISED void transform_kernel_backward(const float* from, float* to, int64_t plane, int64_t channels, bool add) {
+  const auto put = [add](float* place, Lanes value) { *(Lanes*)place = add ? *(const Lanes*)place + value : value; };
   for (int64_t c = 0; c < channels; c += kLanes) {
     Lanes half[3][4];
     for (int x = 0; x < 4; x++) {
@@ -127,25 +138,59 @@ FT_VECTORISED void transform_kernel_backward(const float* from, float* to, int64
     }
     for (int y = 0; y < 3; y++) {
       float* row = to + 3 * y * channels + c;
-      *(Lanes*)(row) = half[y][0] + (half[y][1] + half[y][2]) * 0.5f;
-      *(Lanes*)(row + channels) = (half[y][1] - half[y][2]) * 0.5f;
-      *(Lanes*)(row + 2 * channels) = (half[y][1] + half[y][2]) * 0.5f + half[y][3];
+      put(row, half[y][0] + (half[y][1] + half[y][2]) * 0.5f);
+      put(row + channels, (half[y][1] - half[y][2]) * 0.5f);
+      put(row + 2 * channels, (half[y][1] + half[y][2]) * 0.5f + half[y][3]);
     }
   }
 }
 
-// Some of an image's channels.
-struct Channels {
-  int64_t first, count;
+// 16×16 numbers turned, as rows `from_row` and `to_row` apart.
+FT_VECTORISED void transpose_16(const float* from, int64_t from_row, float* to, int64_t to_row) {
+  typedef int32_t Places __attribute__((vector_size(kLanes * sizeof(int32_t))));
+  Lanes row[16], next[16];
+  for (int i = 0; i < 16; i++) row[i] = *(const Lanes*)(from + i * from_row);
+  // Each pass joins rows that lie 8 apart, number by number; after four, columns are rows.
+  constexpr Places kLow = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+  constexpr Places kHigh = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  for (int pass = 0; pass < 2; pass++) {
+    for (int i = 0; i < 8; i++) {
+      next[2 * i] = __builtin_shuffle(row[i], row[i + 8], kLow);
+      next[2 * i + 1] = __builtin_shuffle(row[i], row[i + 8], kHigh);
+    }
+    for (int i = 0; i < 8; i++) {
+      row[2 * i] = __builtin_shuffle(next[i], next[i + 8], kLow);
+      row[2 * i + 1] = __builtin_shuffle(next[i], next[i + 8], kHigh);
+    }
+  }
+  for (int i = 0; i < 16; i++) *(Lanes*)(to + i * to_row) = row[i];
+}
+
+// Memory for 16 planes of so many numbers, a cache line further apart than they need be: what lies a power of two apart shares few
+// places of a cache.
+class Planes {
+ public:
+  explicit Planes(int64_t size) : apart(size + kLanes), memory_(at::empty({16 * apart}, at::kFloat)) {}
+  float* of(int64_t plane) const { return memory_.mutable_data_ptr<float>() + plane * apart; }
+  const int64_t apart;
+
+ private:
+  at::Tensor memory_;
 };
 
-// Kernels are taken by so many output channels at once: all 16 planes of 512 × 512 would be 17 MB.
-constexpr int64_t kOutputs = 128;
+// The channels of one product: an operand [rows, 64] fits a core's second cache beside the others.
+constexpr int64_t kPanel = 64;
 
+// Calls `body(first channel, number of channels)` for each panel of them.
 template <typename Body>
-void for_outputs(int64_t outputs, const Body& body) {
-  for (int64_t first = 0; first < outputs; first += kOutputs) body(Channels{first, std::min(kOutputs, outputs - first)});
+void for_panels(int64_t channels, const Body& body) {
+  for (int64_t first = 0; first < channels; first += kPanel) body(first, std::min(kPanel, channels - first));
 }
+
+// Neighbouring tiles of a batch.
+struct Chunk {
+  int64_t first, tiles;
+};
 
 // A batch of images, NHWC, as tiles.
 struct Tiling {
@@ -154,140 +199,263 @@ struct Tiling {
   explicit Tiling(const at::Tensor& x)
       : height(x.size(2)), width(x.size(3)), rows((height + 1) / 2), columns((width + 1) / 2), count(x.size(0) * rows * columns) {}
 
-  // Where the pixel (y, x) relative to the tile's first output lies, in pixels, or -1 outside of the image.
-  int64_t pixel(int64_t tile, int64_t y, int64_t x) const {
-    y += tile / columns % rows * 2;
-    x += tile % columns * 2;
-    if (y < 0 || y >= height || x < 0 || x >= width) return -1;
-    return (tile / columns / rows * height + y) * width + x;
+  // Where the `size`×`size` pixels of a tile lie, `edge` before its first output; null outside of the image.
+  template <typename Number>
+  void pixels(int64_t tile, int64_t size, int64_t edge, Number* image, int64_t channels, Number** to) const {
+    const int64_t top = tile / columns % rows * 2 - edge, left = tile % columns * 2 - edge, first = tile / columns / rows * height;
+    for (int64_t i = 0; i < size; i++) {
+      const int64_t y = top + i;
+      for (int64_t j = 0; j < size; j++) {
+        const int64_t x = left + j;
+        const bool inside = y >= 0 && y < height && x >= 0 && x < width;
+        to[i * size + j] = inside ? image + ((first + y) * width + x) * channels : nullptr;
+      }
+    }
+  }
+
+  // Tiles that a thread takes at once, of so many at most: their planes stay in its second cache.
+  int64_t chunk(int64_t most) const {
+    const int64_t threads = at::get_num_threads();
+    return std::min(most, (count + threads - 1) / threads);
+  }
+
+  // Calls `body(for_chunks)` once a thread; `for_chunks(use)` calls `use` for each chunk of the thread's.
+  template <typename Body>
+  void for_threads(int64_t size, const Body& body) const {
+    at::parallel_for(0, (count + size - 1) / size, 1, [&](int64_t begin, int64_t end) {
+      body([&](const auto& use) {
+        for (int64_t i = begin; i < end; i++) use(Chunk{i * size, std::min(size, count - i * size)});
+      });
+      brgemm_release();
+    });
   }
 };
 
-// Tiles of a chunk whose planes, of so many channels in all, take 4 MiB.
-int64_t tiles_a_chunk(int64_t channels, int64_t count) {
-  constexpr int64_t kBytes = 4 << 20;
-  return std::min(count, std::max<int64_t>(kBytes / (16 * channels * static_cast<int64_t>(sizeof(float))), 64));
+// What lies outside of an image.
+const float* zeros(int64_t channels) {
+  static thread_local std::vector<float> numbers;
+  if (static_cast<int64_t>(numbers.size()) < channels) numbers.resize(channels, 0.0f);
+  return numbers.data();
 }
 
-constexpr int64_t kTilesAThread = 16;
-
-// The planes of the inputs (`size` 4, one pixel around) or of the outputs' gradients (`size` 2) of tiles from `first` on.
-void fill_planes(const Tiling& tiling, const at::Tensor& images, Channels some, int64_t size, int64_t first, const at::Tensor& planes) {
-  const int64_t channels = some.count, stride = images.size(1), plane = planes.size(1) * channels, edge = size == 4 ? -1 : 0;
-  const std::vector<float> outside(channels, 0.0f);
-  const auto* image = images.const_data_ptr<float>() + some.first;
-  auto* to = planes.mutable_data_ptr<float>();
-  at::parallel_for(0, planes.size(1), kTilesAThread, [&](int64_t begin, int64_t end) {
-    for (int64_t tile = begin; tile < end; tile++) {
-      const float* pixels[16];
-      for (int64_t i = 0; i < size * size; i++) {
-        const int64_t pixel = tiling.pixel(first + tile, i / size + edge, i % size + edge);
-        pixels[i] = pixel < 0 ? outside.data() : image + pixel * stride;
-      }
-      if (size == 4) {
-        transform_input(pixels, to + tile * channels, plane, channels);
-      } else {
-        transform_output_backward(pixels, to + tile * channels, plane, channels);
-      }
+// The inputs of a chunk's tiles to planes [panels, tiles, channels of a panel].
+void fill_inputs(const Tiling& tiling, const at::Tensor& x, const Chunk& chunk, int64_t panel, const Planes& planes) {
+  const int64_t channels = x.size(1);
+  const auto* image = x.const_data_ptr<float>();
+  const auto* outside = zeros(channels);
+  for (int64_t tile = 0; tile < chunk.tiles; tile++) {
+    const float* pixels[16];
+    tiling.pixels(chunk.first + tile, 4, 1, image, channels, pixels);
+    for (auto& pixel : pixels) pixel = pixel ? pixel : outside;
+    for (int64_t c = 0; c < channels; c += panel) {
+      const int64_t width = std::min(panel, channels - c);
+      const float* some[16];
+      for (int i = 0; i < 16; i++) some[i] = pixels[i] + c;
+      transform_input(some, planes.of(0) + c * chunk.tiles + tile * width, planes.apart, width);
     }
-  });
-}
-
-// Memory for the 16 planes of a chunk of tiles.
-at::Tensor planes_of(const at::Tensor& like, int64_t tiles, int64_t channels) {
-  return at::empty({16, tiles, channels}, like.options().memory_format(at::MemoryFormat::Contiguous));
-}
-
-// Calls `body(first tile, from, to)` for chunks of tiles, with memory for their planes [16, tiles, channels].
-template <typename Body>
-void for_chunks(const Tiling& tiling, const at::Tensor& like, int64_t inputs, int64_t outputs, const Body& body) {
-  const int64_t chunk = tiles_a_chunk(inputs + outputs, tiling.count);
-  auto from = planes_of(like, chunk, inputs), to = planes_of(like, chunk, outputs);
-  for (int64_t first = 0; first < tiling.count; first += chunk) {
-    const int64_t count = std::min(chunk, tiling.count - first);
-    if (count < chunk) {
-      from = planes_of(like, count, inputs);
-      to = planes_of(like, count, outputs);
-    }
-    body(first, from, to);
   }
 }
 
-// Kernels [O, I, 3, 3], NHWC, those of some outputs, as planes [16, some, I].
-at::Tensor kernel_planes(const at::Tensor& weight, Channels some) {
-  const int64_t inputs = weight.size(1);
-  auto planes = planes_of(weight, some.count, inputs);
-  const auto* from = weight.const_data_ptr<float>() + some.first * 9 * inputs;
-  auto* to = planes.mutable_data_ptr<float>();
-  at::parallel_for(0, some.count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; o++) transform_kernel(from + o * 9 * inputs, inputs, to + o * inputs, some.count * inputs, inputs, false);
-  });
-  return planes;
-}
-
-// The same, turned by 180°, and those of some inputs: planes [16, O, some].
-at::Tensor turned_kernel_planes(const at::Tensor& weight, Channels some) {
-  const int64_t outputs = weight.size(0), inputs = weight.size(1);
-  auto planes = planes_of(weight, outputs, some.count);
-  const auto* from = weight.const_data_ptr<float>() + some.first;
-  auto* to = planes.mutable_data_ptr<float>();
-  at::parallel_for(0, outputs, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; o++) {
-      transform_kernel(from + o * 9 * inputs, inputs, to + o * some.count, outputs * some.count, some.count, true);
+// The outputs' gradients of a chunk's tiles to planes [channels, tiles]: turned, as products with the inputs need them.
+void fill_gradients(const Tiling& tiling, const at::Tensor& dy, const Chunk& chunk, const Planes& planes) {
+  const int64_t channels = dy.size(1);
+  const auto* image = dy.const_data_ptr<float>();
+  const auto* outside = zeros(channels);
+  alignas(64) float straight[16][kLanes * kLanes], turned[kLanes * kLanes];
+  for (int64_t tile = 0; tile < chunk.tiles; tile += kLanes) {
+    const int64_t some = std::min(kLanes, chunk.tiles - tile);
+    const float* pixels[kLanes][4];
+    for (int64_t t = 0; t < some; t++) {
+      tiling.pixels(chunk.first + tile + t, 2, 0, image, channels, pixels[t]);
+      for (auto& pixel : pixels[t]) pixel = pixel ? pixel : outside;
     }
-  });
-  return planes;
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      for (int64_t t = 0; t < some; t++) {
+        const float* corner[4] = {pixels[t][0] + c, pixels[t][1] + c, pixels[t][2] + c, pixels[t][3] + c};
+        transform_output_backward(corner, straight[0] + t * kLanes, kLanes * kLanes, kLanes);
+      }
+      for (int64_t p = 0; p < 16; p++) {
+        float* to = planes.of(p) + c * chunk.tiles + tile;
+        if (some == kLanes) {
+          transpose_16(straight[p], kLanes, to, chunk.tiles);
+        } else {
+          transpose_16(straight[p], kLanes, turned, kLanes);
+          for (int64_t i = 0; i < kLanes; i++) std::copy_n(turned + i * kLanes, some, to + i * chunk.tiles);
+        }
+      }
+    }
+  }
 }
 
-// The convolution of `x`; `kernels(some)` gives the planes [16, channels of x, some] of some of the `outputs`.
-template <typename Kernels>
-at::Tensor convolve(const at::Tensor& x, int64_t outputs, const Kernels& kernels) {
-  const Tiling tiling(x);
-  const int64_t inputs = x.size(1);
-  auto y = at::empty({x.size(0), outputs, tiling.height, tiling.width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  for_outputs(outputs, [&](Channels some) {
-    const at::Tensor kernel = kernels(some);
-    auto* image = y.mutable_data_ptr<float>() + some.first;
-    for_chunks(tiling, x, inputs, some.count, [&](int64_t first, const at::Tensor& from, const at::Tensor& to) {
-      fill_planes(tiling, x, {0, inputs}, 4, first, from);
-      at::native::mkldnn_matmul(from, kernel, to, 0, 1);
-      const auto* planes = to.const_data_ptr<float>();
-      const int64_t plane = to.size(1) * some.count;
-      at::parallel_for(0, to.size(1), kTilesAThread, [&](int64_t begin, int64_t end) {
-        for (int64_t tile = begin; tile < end; tile++) {
-          float* pixels[4];
-          for (int64_t i = 0; i < 4; i++) {
-            const int64_t pixel = tiling.pixel(first + tile, i / 2, i % 2);
-            pixels[i] = pixel < 0 ? nullptr : image + pixel * outputs;
+// Kernels as the right operands of a convolution to `outputs` channels from `first` on: for each panel of them planes [inputs, outputs of the
+// panel].
+struct Kernels {
+  int64_t inputs, first, outputs;
+  std::vector<Planes> panels;
+
+  Kernels(int64_t inputs, int64_t first, int64_t outputs) : inputs(inputs), first(first), outputs(outputs) {
+    for_panels(outputs, [&](int64_t, int64_t width) { panels.emplace_back(inputs * width); });
+  }
+};
+
+// Those of weights [O, I, 3, 3], NHWC.
+void fill_kernels(const at::Tensor& weight, const Kernels& kernels) {
+  const int64_t inputs = kernels.inputs;
+  const auto* from = weight.const_data_ptr<float>() + kernels.first * 9 * inputs;
+  for_panels(kernels.outputs, [&](int64_t first, int64_t width) {
+    const Planes& panel = kernels.panels[first / kPanel];
+    at::parallel_for(0, inputs / kLanes, 1, [&](int64_t begin, int64_t end) {
+      alignas(64) float turned[9][kLanes * kLanes];
+      for (int64_t i = begin * kLanes; i < end * kLanes; i += kLanes) {
+        for (int64_t o = 0; o < width; o += kLanes) {
+          for (int64_t place = 0; place < 9; place++) {
+            transpose_16(from + ((first + o) * 9 + place) * inputs + i, 9 * inputs, turned[place], kLanes);
           }
-          transform_output(planes + tile * some.count, pixels, plane, some.count);
+          for (int64_t row = 0; row < kLanes; row++) {
+            transform_kernel(turned[0] + row * kLanes, kLanes * kLanes, panel.of(0) + (i + row) * width + o, panel.apart, kLanes, false);
+          }
         }
-      });
+      }
     });
   });
+}
+
+// The same, turned by 180°, with outputs for inputs: the gradient of a convolution's input is the convolution with these.
+void fill_turned_kernels(const at::Tensor& weight, const Kernels& kernels) {
+  const int64_t channels = weight.size(1);
+  const auto* from = weight.const_data_ptr<float>() + kernels.first;
+  for_panels(kernels.outputs, [&](int64_t first, int64_t width) {
+    const Planes& panel = kernels.panels[first / kPanel];
+    at::parallel_for(0, kernels.inputs, kLanes, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; row++) {
+        transform_kernel(from + row * 9 * channels + first, channels, panel.of(0) + row * width, panel.apart, width, true);
+      }
+    });
+  });
+}
+
+// The convolution of `x` by those of a weight that `fill` makes, to so many channels.
+at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t channels, void (*fill)(const at::Tensor&, const Kernels&)) {
+  // Kernels of some outputs at once: of 512 × 512 all would be 17 MB.
+  constexpr int64_t kNumbers = 2 << 20;
+  const Tiling tiling(x);
+  const int64_t inputs = x.size(1), most = tiling.chunk(128), block = std::max(kNumbers / (16 * inputs) / kPanel, int64_t{1}) * kPanel;
+  auto y = at::empty({x.size(0), channels, tiling.height, tiling.width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  auto* image = y.mutable_data_ptr<float>();
+  for (int64_t start = 0; start < channels; start += block) {
+    const Kernels kernels(inputs, start, std::min(block, channels - start));
+    fill(weight, kernels);
+    tiling.for_threads(most, [&](const auto& for_chunks) {
+      const Planes from(most * inputs), to(most * std::min(kPanel, kernels.outputs));
+      for_chunks([&](const Chunk& chunk) {
+        const int64_t tiles = chunk.tiles;
+        fill_inputs(tiling, x, chunk, inputs, from);
+        for_panels(kernels.outputs, [&](int64_t first, int64_t width) {
+          const Planes& panel = kernels.panels[first / kPanel];
+          for (int64_t p = 0; p < 16; p++) brgemm(tiles, width, inputs, inputs, width, width, false, from.of(p), panel.of(p), to.of(p));
+          for (int64_t tile = 0; tile < tiles; tile++) {
+            float* pixels[4];
+            tiling.pixels(chunk.first + tile, 2, 0, image + start + first, channels, pixels);
+            transform_output(to.of(0) + tile * width, pixels, to.apart, width);
+          }
+        });
+      });
+    });
+  }
   return y;
+}
+
+// Tiles of a chunk whose products are summed.
+constexpr int64_t kSummed = 64;
+
+// The sums over all tiles, [outputs, inputs], of products of gradients and inputs. Every thread has tiles and sums of its own, which stay in
+// its cache where channels are few.
+Planes sums_of_threads(const Tiling& tiling, const at::Tensor& x, const at::Tensor& dy) {
+  const int64_t inputs = x.size(1), outputs = dy.size(1), most = tiling.chunk(kSummed);
+  std::mutex lock;
+  std::map<int64_t, Planes> parts;  // by first tile: so the order in which they are added does not depend on who is ready first
+  tiling.for_threads(most, [&](const auto& for_chunks) {
+    const Planes from(most * inputs), to(most * outputs), sums(outputs * inputs);
+    int64_t begin = -1;
+    for_chunks([&](const Chunk& chunk) {
+      const int64_t tiles = chunk.tiles;
+      fill_inputs(tiling, x, chunk, kPanel, from);
+      fill_gradients(tiling, dy, chunk, to);
+      for_panels(inputs, [&](int64_t input, int64_t width) {
+        for (int64_t p = 0; p < 16; p++) {
+          brgemm(outputs, width, tiles, tiles, width, inputs, begin >= 0, to.of(p), from.of(p) + input * tiles, sums.of(p) + input);
+        }
+      });
+      if (begin < 0) begin = chunk.first;
+    });
+    const std::lock_guard<std::mutex> guard(lock);
+    parts.emplace(begin, sums);
+  });
+  const Planes& total = parts.begin()->second;
+  at::parallel_for(0, 16, 1, [&](int64_t begin, int64_t end) {
+    for (auto part = std::next(parts.begin()); part != parts.end(); part++) {
+      for (int64_t p = begin; p < end; p++) add(total.of(p), part->second.of(p), outputs * inputs);
+    }
+  });
+  return total;
+}
+
+void gradient_of_few(const Tiling& tiling, const at::Tensor& x, const at::Tensor& dy, float* weights) {
+  const int64_t inputs = x.size(1), outputs = dy.size(1);
+  const Planes sums = sums_of_threads(tiling, x, dy);
+  at::parallel_for(0, outputs, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; o++) {
+      transform_kernel_backward(sums.of(0) + o * inputs, weights + o * 9 * inputs, sums.apart, inputs, false);
+    }
+  });
+}
+
+// With many channels, the threads share the planes of several chunks, and each takes the sums of some outputs.
+void gradient_of_many(const Tiling& tiling, const at::Tensor& x, const at::Tensor& dy, float* weights) {
+  constexpr int64_t kNumbers = 4 << 20, kRows = 64;
+  const int64_t inputs = x.size(1), outputs = dy.size(1), size = tiling.chunk(kSummed), chunks = (tiling.count + size - 1) / size;
+  const int64_t group = std::clamp<int64_t>(kNumbers / (16 * size * (inputs + outputs)), 1, chunks);
+  std::vector<Planes> from, to;
+  for (int64_t i = 0; i < group; i++) {
+    from.emplace_back(size * inputs);
+    to.emplace_back(size * outputs);
+  }
+  for (int64_t first = 0; first < chunks; first += group) {
+    const auto chunk = [&](int64_t i) { return Chunk{(first + i) * size, std::min(size, tiling.count - (first + i) * size)}; };
+    const int64_t some = std::min(group, chunks - first);
+    at::parallel_for(0, some, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) {
+        fill_inputs(tiling, x, chunk(i), kPanel, from[i]);
+        fill_gradients(tiling, dy, chunk(i), to[i]);
+      }
+    });
+    at::parallel_for(0, (outputs + kRows - 1) / kRows, 1, [&](int64_t begin, int64_t end) {
+      const Planes sums(kRows * inputs);
+      for (int64_t output = begin * kRows; output < std::min(end * kRows, outputs); output += kRows) {
+        const int64_t rows = std::min(kRows, outputs - output);
+        for (int64_t p = 0; p < 16; p++) {
+          for_panels(inputs, [&](int64_t input, int64_t width) {
+            for (int64_t i = 0; i < some; i++) {
+              const int64_t tiles = chunk(i).tiles;
+              brgemm(rows, width, tiles, tiles, width, inputs, i > 0, to[i].of(p) + output * tiles, from[i].of(p) + input * tiles, sums.of(p) + input);
+            }
+          });
+        }
+        for (int64_t row = 0; row < rows; row++) {
+          transform_kernel_backward(sums.of(0) + row * inputs, weights + (output + row) * 9 * inputs, sums.apart, inputs, first > 0);
+        }
+      }
+      brgemm_release();
+    });
+  }
 }
 
 // The gradient of the kernels [O, I, 3, 3], NHWC.
 at::Tensor kernel_gradient(const at::Tensor& x, const at::Tensor& dy) {
-  const Tiling tiling(x);
-  const int64_t inputs = x.size(1), outputs = dy.size(1);
-  auto gradient = at::empty({outputs, inputs, 3, 3}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  for_outputs(outputs, [&](Channels some) {
-    auto sums = planes_of(x, some.count, inputs);
-    for_chunks(tiling, x, inputs, some.count, [&](int64_t first, const at::Tensor& from, const at::Tensor& to) {
-      fill_planes(tiling, x, {0, inputs}, 4, first, from);
-      fill_planes(tiling, dy, some, 2, first, to);
-      at::native::mkldnn_matmul(to.transpose(1, 2), from, sums, first > 0 ? 1 : 0, 1);
-    });
-    const auto* planes = sums.const_data_ptr<float>();
-    auto* weights = gradient.mutable_data_ptr<float>() + some.first * 9 * inputs;
-    at::parallel_for(0, some.count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; o++) {
-        transform_kernel_backward(planes + o * inputs, weights + o * 9 * inputs, some.count * inputs, inputs);
-      }
-    });
-  });
+  constexpr int64_t kFew = 128 * 128;
+  auto gradient = at::empty({dy.size(1), x.size(1), 3, 3}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  const auto run = dy.size(1) * x.size(1) <= kFew ? gradient_of_few : gradient_of_many;
+  run(Tiling(x), x, dy, gradient.mutable_data_ptr<float>());
   return gradient;
 }
 
@@ -295,17 +463,14 @@ struct Convolution : torch::autograd::Function<Convolution> {
   // x [B, I, H, W], weight [O, I, 3, 3], both NHWC → [B, O, H, W], NHWC
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
     context->save_for_backward({x, weight});
-    return convolve(x, weight.size(0), [&](Channels some) { return kernel_planes(weight, some).transpose(1, 2); });
+    return convolve(x, weight, weight.size(0), fill_kernels);
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto saved = context->get_saved_variables();
     const auto dy = grads[0].contiguous(at::MemoryFormat::ChannelsLast);
-    // The gradient of the input is the convolution with the kernels turned by 180°.
     at::Tensor dx, dw;
-    if (context->needs_input_grad(0)) {
-      dx = convolve(dy, saved[0].size(1), [&](Channels some) { return turned_kernel_planes(saved[1], some); });
-    }
+    if (context->needs_input_grad(0)) dx = convolve(dy, saved[1], saved[1].size(1), fill_turned_kernels);
     if (context->needs_input_grad(1)) dw = kernel_gradient(saved[0], dy);
     return {dx, dw};
   }
@@ -319,7 +484,7 @@ bool fits(const at::Tensor& x, const at::Tensor& weight) {
   };
   return plain(x) && plain(weight) && weight.size(2) == 3 && weight.size(3) == 3 && x.size(1) == weight.size(1) &&
          weight.size(0) % kLanes == 0 && weight.size(1) % kLanes == 0 && weight.size(0) >= 32 && weight.size(1) >= 32 &&
-         x.size(2) > 1 && x.size(3) > 1 && !at::autocast::is_autocast_enabled(at::kCPU) && onednn_wins();
+         x.size(2) > 1 && x.size(3) > 1 && !at::autocast::is_autocast_enabled(at::kCPU) && !ft_flops_counting() && onednn_has_avx512();
 }
 
 }  // namespace

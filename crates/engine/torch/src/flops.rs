@@ -129,6 +129,18 @@ mod tests {
         assert_eq!(counter.end().total, 2 * once);
     }
 
+    /// It has a function of its own, which the counter does not know.
+    #[test]
+    fn a_convolution_that_could_go_another_way_is_counted() {
+        let _alone = ALONE.lock();
+        let (x, weight) = (randn(&[2, 32, 8, 8]), randn(&[64, 32, 3, 3]).set_requires_grad(true));
+        crate::layout::channels_last(&x).unwrap();
+        crate::layout::channels_last(&weight).unwrap();
+        let counter = FlopCounter::begin(&[]).unwrap();
+        crate::convolution::conv3x3(&x, &weight).unwrap().sum(Kind::Float).backward();
+        assert_eq!(counter.end().total, 2 * (2 * 2 * 64 * 64 * 32 * 9));
+    }
+
     #[test]
     fn nothing_is_counted_after_the_end() {
         let _alone = ALONE.lock();

@@ -101,6 +101,7 @@ steps! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::channels_last;
     use tch::{Device, Kind};
 
     const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
@@ -122,6 +123,48 @@ mod tests {
         Rows::new(all).unwrap().step(&SGD).unwrap();
         assert!(params.iter().all(|param| param.double_value(&[1]) == 0.5));
         assert_eq!(still.double_value(&[1]), 1.0);
+    }
+
+    /// The CPU's kernels walk memory: whatever the order of parameter, gradient and state, number goes to number.
+    #[test]
+    fn the_order_of_numbers_in_memory_does_not_matter() {
+        tch::manual_seed(3);
+        let (start, slope) = (Tensor::randn([4, 2, 3, 3], OPTIONS), Tensor::randn([4, 2, 3, 3], OPTIONS));
+        let settings = Adam {
+            lr: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            weight_decay: 0.1,
+            eps: 1e-8,
+            decoupled: 1,
+            amsgrad: 0,
+            maximize: 0,
+        };
+        let run = |param_moves: bool, gradient_moves: bool, state_moves: bool| {
+            let laid = |tensor: Tensor, moves: bool| {
+                if moves {
+                    channels_last(&tensor).unwrap();
+                }
+                tensor
+            };
+            let param = laid(start.copy().set_requires_grad(true), param_moves);
+            let state = || laid(Tensor::zeros([4, 2, 3, 3], OPTIONS), state_moves);
+            let mut rows =
+                Rows::new([(param.shallow_clone(), vec![state(), state(), Tensor::from(0.0f32)])]).unwrap();
+            for _ in 0..3 {
+                let mut gradient = param.grad();
+                if gradient.defined() {
+                    let _ = gradient.zero_();
+                }
+                (&param * laid(slope.copy(), gradient_moves)).sum(Kind::Float).backward();
+                rows.step(&settings).unwrap();
+            }
+            param.detach()
+        };
+        let expected = run(false, false, false);
+        for (gradient, state) in [(true, true), (false, true)] {
+            assert!(run(true, gradient, state).equal(&expected));
+        }
     }
 
     #[test]
