@@ -11,16 +11,12 @@
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward_cpu_dispatch.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_cpu_dispatch.h>
 
-#ifdef __SSE__
-#include <xmmintrin.h>
-#endif
-
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "operators.h"
-#include "vector_math.h"
+#include "transpose.h"
 
 namespace {
 
@@ -30,7 +26,6 @@ using Tensors3 = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
 // Queries and keys of a block: with 64 features, scores and operands fit into a core's second cache.
 constexpr int64_t kQueries = 64, kKeys = 256;
-constexpr int kLanes = 16;
 
 FT_VECTORISED float greatest(const float* x, int64_t size) {
   float lanes[kLanes];
@@ -81,33 +76,6 @@ FT_VECTORISED void gradients_of_scores(float* __restrict weights, float* __restr
   for (int64_t i = 0; i < size; i++) {
     weights[i] = ft_exp(scale * weights[i] - lse[i]);
     gradients[i] = scale * weights[i] * (gradients[i] - delta[i]);
-  }
-}
-
-// 4×4 numbers turned.
-FT_INLINE void transpose_tile(const float* from, int64_t from_row, float* to, int64_t to_row) {
-#ifdef __SSE__
-  __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_row), c = _mm_loadu_ps(from + 2 * from_row), d = _mm_loadu_ps(from + 3 * from_row);
-  _MM_TRANSPOSE4_PS(a, b, c, d);
-  _mm_storeu_ps(to, a);
-  _mm_storeu_ps(to + to_row, b);
-  _mm_storeu_ps(to + 2 * to_row, c);
-  _mm_storeu_ps(to + 3 * to_row, d);
-#else
-  for (int64_t i = 0; i < 4; i++) {
-    for (int64_t j = 0; j < 4; j++) to[j * to_row + i] = from[i * from_row + j];
-  }
-#endif
-}
-
-// [rows, columns] → [columns, rows]; rows lie so far apart.
-void transpose(const float* from, int64_t from_row, float* to, int64_t to_row, int64_t rows, int64_t columns) {
-  const int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
-  for (int64_t j = 0; j < whole_columns; j += 4) {
-    for (int64_t i = 0; i < whole_rows; i += 4) transpose_tile(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
-  }
-  for (int64_t i = 0; i < rows; i++) {
-    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
   }
 }
 

@@ -44,5 +44,7 @@ int ft_watch_findings(void (*take)(void* to, const ft_finding* one), void* to);
 // The backward function that began last, with the operator of the forward pass and the watched tensor that it belongs to.
 int ft_watch_backward(void (*take)(void* to, const char* function, const ft_finding* one), void* to);
 int ft_watch_stop(void);
+// Whether this thread's operators are watched.
+int ft_watch_here(void);
 
 }

@@ -51,6 +51,8 @@ struct Running : at::ObserverContext {
 };
 thread_local std::vector<Running*> running;
 
+thread_local bool watched_here = false;
+
 bool can_be_looked_at(const at::Tensor& one) {
   return one.defined() && one.layout() == c10::kStrided && one.numel() > 0 && !one.is_meta() && at::isFloatingType(one.scalar_type());
 }
@@ -160,8 +162,11 @@ int ft_watch_start(ft_tensor* tensors, int count) {
     callback.needsInputs(true).needsOutputs(true).scopes({at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION});
     // Of this thread: those of the loader make tensors of their own. The backward pass carries it on to its threads.
     all.handle = at::addThreadLocalCallback(callback);
+    watched_here = true;
   });
 }
+
+int ft_watch_here(void) { return watched_here; }
 
 int ft_watch_look(int look) {
   return guarded([&] {
@@ -211,6 +216,7 @@ int ft_watch_stop(void) {
     looks = false;
     if (all.handle) at::removeCallback(*all.handle);
     all.handle.reset();
+    watched_here = false;
     all.tensors.clear();
   });
 }

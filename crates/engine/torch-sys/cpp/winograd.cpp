@@ -17,11 +17,11 @@
 #include <mutex>
 #include <vector>
 
-#include "flops.h"
 #include "guard.h"
 #include "kernels.h"
+#include "observed.h"
 #include "onednn.h"
-#include "vector_math.h"
+#include "transpose.h"
 
 namespace {
 
@@ -29,10 +29,6 @@ using at::native::cpublas::brgemm;
 using at::native::cpublas::brgemm_release;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// Channels that are computed at once.
-constexpr int64_t kLanes = 16;
-typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(alignof(float)), may_alias));
 
 // Bᵀ d B: the inputs of a tile, `from`, to the 16 planes at `to`.
 FT_VECTORISED void transform_input(const float* const* from, float* to, int64_t plane, int64_t channels) {
@@ -143,27 +139,6 @@ FT_VECTORISED void transform_kernel_backward(const float* from, float* to, int64
       put(row + 2 * channels, (half[y][1] + half[y][2]) * 0.5f + half[y][3]);
     }
   }
-}
-
-// 16×16 numbers turned, as rows `from_row` and `to_row` apart.
-FT_VECTORISED void transpose_16(const float* from, int64_t from_row, float* to, int64_t to_row) {
-  typedef int32_t Places __attribute__((vector_size(kLanes * sizeof(int32_t))));
-  Lanes row[16], next[16];
-  for (int i = 0; i < 16; i++) row[i] = *(const Lanes*)(from + i * from_row);
-  // Each pass joins rows that lie 8 apart, number by number; after four, columns are rows.
-  constexpr Places kLow = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
-  constexpr Places kHigh = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  for (int pass = 0; pass < 2; pass++) {
-    for (int i = 0; i < 8; i++) {
-      next[2 * i] = __builtin_shuffle(row[i], row[i + 8], kLow);
-      next[2 * i + 1] = __builtin_shuffle(row[i], row[i + 8], kHigh);
-    }
-    for (int i = 0; i < 8; i++) {
-      row[2 * i] = __builtin_shuffle(next[i], next[i + 8], kLow);
-      row[2 * i + 1] = __builtin_shuffle(next[i], next[i + 8], kHigh);
-    }
-  }
-  for (int i = 0; i < 16; i++) *(Lanes*)(to + i * to_row) = row[i];
 }
 
 // Memory for 16 planes of so many numbers, a cache line further apart than they need be: what lies a power of two apart shares few
@@ -484,7 +459,7 @@ bool fits(const at::Tensor& x, const at::Tensor& weight) {
   };
   return plain(x) && plain(weight) && weight.size(2) == 3 && weight.size(3) == 3 && x.size(1) == weight.size(1) &&
          weight.size(0) % kLanes == 0 && weight.size(1) % kLanes == 0 && weight.size(0) >= 32 && weight.size(1) >= 32 &&
-         x.size(2) > 1 && x.size(3) > 1 && !at::autocast::is_autocast_enabled(at::kCPU) && !ft_flops_counting() && onednn_has_avx512();
+         x.size(2) > 1 && x.size(3) > 1 && !at::autocast::is_autocast_enabled(at::kCPU) && !is_observed() && onednn_has_avx512();
 }
 
 }  // namespace

@@ -21,6 +21,16 @@ unsafe extern "C" {
         h_n: *mut TensorHandle,
         c_n: *mut TensorHandle,
     ) -> c_int;
+    /// Two linear layers with GELU between them, by tanh or exact; `output` receives a new tensor that the caller owns.
+    pub fn ft_feed_forward(
+        input: TensorHandle,
+        up: TensorHandle,
+        up_bias: TensorHandle,
+        down: TensorHandle,
+        down_bias: TensorHandle,
+        tanh: c_int,
+        output: *mut TensorHandle,
+    ) -> c_int;
     /// A convolution by 3×3 kernels, stride 1, padding 1; `output` receives a new tensor that the caller owns.
     pub fn ft_conv3x3(input: TensorHandle, weight: TensorHandle, output: *mut TensorHandle) -> c_int;
 }

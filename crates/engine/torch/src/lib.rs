@@ -8,6 +8,7 @@ pub mod autocast;
 pub mod buffers;
 pub mod convolution;
 pub mod environment;
+pub mod feed_forward;
 pub mod flops;
 pub mod gradients;
 pub mod inference;

@@ -25,11 +25,10 @@ const SPIN_COUNT: &str = "1000";
 
 /// By which glibc's allocator is told to keep what was freed. By itself it gives large blocks back to the kernel, which hands
 /// them out again, zeroed page by page, a step later: a third of a small model's time. 32 MiB is the largest block that it can
-/// be told to keep. The last word asks for huge pages where the kernel gives them on request: a step of a large model reads more pages
-/// than a processor remembers the places of, which costs a sixth to a third of it.
+/// be told to keep.
 const ALLOCATOR_VARIABLE: &str = "GLIBC_TUNABLES";
 const ALLOCATOR_SETTINGS: &str =
-    "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296:glibc.malloc.hugetlb=1";
+    "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296";
 
 /// The worker program.
 #[derive(Debug, Clone)]

@@ -152,7 +152,7 @@ impl Network for Gpt {
             + self.position_embedding_td.narrow(0, 0, time);
         let mut x_btd = dropped(embedded_btd, self.dropout, mode);
         for block in &self.blocks {
-            x_btd = block.forward(&x_btd, mode);
+            x_btd = block.forward(&x_btd, mode)?;
         }
         let x_btd = self.norm.forward(&x_btd);
         let logits_btv = match &self.head {

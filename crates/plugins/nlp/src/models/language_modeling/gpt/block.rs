@@ -1,6 +1,7 @@
 //! One transformer block: causal attention, then an MLP, each behind a layer norm and added to its input.
 
-use fulmen_base::Mode;
+use fulmen_base::{Mode, Result};
+use fulmen_torch::feed_forward::{Gelu, feed_forward};
 use fulmen_torch::tch::Tensor;
 use fulmen_torch::tch::nn::Path;
 
@@ -49,10 +50,10 @@ impl Block {
     }
 
     /// `[B, T, D] → [B, T, D]`.
-    pub(super) fn forward(&self, x_btd: &Tensor, mode: Mode) -> Tensor {
+    pub(super) fn forward(&self, x_btd: &Tensor, mode: Mode) -> Result<Tensor> {
         let x_btd = x_btd + self.attention(&self.attention_norm.forward(x_btd), mode);
-        let added_btd = self.mlp(&self.mlp_norm.forward(&x_btd), mode);
-        x_btd + added_btd
+        let added_btd = self.mlp(&self.mlp_norm.forward(&x_btd), mode)?;
+        Ok(x_btd + added_btd)
     }
 
     fn attention(&self, x_btd: &Tensor, mode: Mode) -> Tensor {
@@ -76,13 +77,13 @@ impl Block {
         dropped(self.attention_projection.forward(&mixed_btd), self.dropout, mode)
     }
 
-    fn mlp(&self, x_btd: &Tensor, mode: Mode) -> Tensor {
-        let approximate = match self.activation {
-            Activation::Gelu => "none",
-            Activation::GeluTanh => "tanh",
+    fn mlp(&self, x_btd: &Tensor, mode: Mode) -> Result<Tensor> {
+        let gelu = match self.activation {
+            Activation::Gelu => Gelu::Exact,
+            Activation::GeluTanh => Gelu::Tanh,
         };
-        let expanded = self.mlp_expansion.forward(x_btd).gelu(approximate);
-        dropped(self.mlp_projection.forward(&expanded), self.dropout, mode)
+        let added_btd = feed_forward(x_btd, self.mlp_expansion.layer(), gelu, self.mlp_projection.layer())?;
+        Ok(dropped(added_btd, self.dropout, mode))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Layers with the parameter names and layouts of Hugging Face's GPT-2.
 
+use fulmen_torch::feed_forward::Layer;
 use fulmen_torch::tch::Tensor;
 use fulmen_torch::tch::nn::{Init, Path};
 
@@ -17,6 +18,10 @@ impl Linear {
             weight_io: path.var("weight", &[inputs, outputs], Init::Randn { mean: 0.0, stdev }),
             bias_o: path.zeros("bias", &[outputs]),
         }
+    }
+
+    pub(super) const fn layer(&self) -> Layer<'_> {
+        Layer { weight: &self.weight_io, bias: &self.bias_o }
     }
 
     /// `[…, in] → […, out]`.
