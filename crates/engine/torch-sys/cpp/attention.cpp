@@ -7,20 +7,27 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/native/CPUBlas.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward_cpu_dispatch.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_cpu_dispatch.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 #include <limits>
 #include <vector>
 
+#include "guard.h"
+#include "kernels.h"
+#include "observed.h"
 #include "operators.h"
 #include "transpose.h"
 
 namespace {
 
 using at::native::cpublas::brgemm;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 using Tensors2 = std::tuple<at::Tensor, at::Tensor>;
 using Tensors3 = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
@@ -161,17 +168,10 @@ Tensors2 attention(const at::Tensor& query, const at::Tensor& key, const at::Ten
 
 // Everything is computed transposed, [K, Q]: then the gradients of keys and values are plain products, and only blocks of
 // D features are ever turned.
-Tensors3 attention_backward(const at::Tensor& given_gradient, const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                            const at::Tensor& output, const at::Tensor& every_lse, double dropout, bool causal,
-                            const std::optional<at::Tensor>& mask, std::optional<double> given_scale) {
-  const auto gradient = given_gradient.defined() && given_gradient.stride(-1) != 1 ? given_gradient.contiguous() : given_gradient;
-  if (!gradient.defined() || !fits(query, key, value, dropout, mask, given_scale) || !is_plain_heads(gradient) || !is_plain_heads(output)) {
-    return at::cpu::_scaled_dot_product_flash_attention_for_cpu_backward(given_gradient, query, key, value, output, every_lse, dropout,
-                                                                         causal, mask, given_scale);
-  }
+void fill_gradients(const at::Tensor& gradient, const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                    const at::Tensor& output, const at::Tensor& every_lse, bool causal, float scale, const Tensors3& results) {
+  const auto& [dquery, dkey, dvalue] = results;
   const int64_t batch = query.size(0), heads = query.size(1), queries = query.size(2), keys = key.size(2), features = query.size(3);
-  const float scale = scale_of(query, given_scale);
-  auto dquery = side_by_side(query), dkey = side_by_side(key), dvalue = side_by_side(value);
   const Heads q(query), k(key), v(value), out(output), dout(gradient), dq(dquery), dk(dkey), dv(dvalue);
   const auto contiguous_lse = every_lse.contiguous();
   const auto* lse = contiguous_lse.const_data_ptr<float>();
@@ -221,12 +221,71 @@ Tensors3 attention_backward(const at::Tensor& given_gradient, const at::Tensor& 
     }
     at::native::cpublas::brgemm_release();
   });
-  return {dquery, dkey, dvalue};
 }
+
+Tensors3 attention_backward(const at::Tensor& given_gradient, const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                            const at::Tensor& output, const at::Tensor& every_lse, double dropout, bool causal,
+                            const std::optional<at::Tensor>& mask, std::optional<double> given_scale) {
+  const auto gradient = given_gradient.defined() && given_gradient.stride(-1) != 1 ? given_gradient.contiguous() : given_gradient;
+  if (!gradient.defined() || !fits(query, key, value, dropout, mask, given_scale) || !is_plain_heads(gradient) || !is_plain_heads(output)) {
+    return at::cpu::_scaled_dot_product_flash_attention_for_cpu_backward(given_gradient, query, key, value, output, every_lse, dropout,
+                                                                         causal, mask, given_scale);
+  }
+  const Tensors3 results = {side_by_side(query), side_by_side(key), side_by_side(value)};
+  fill_gradients(gradient, query, key, value, output, every_lse, causal, scale_of(query, given_scale), results);
+  return results;
+}
+
+// Queries, keys and values of one projection [B, T, 3 · H · D], each as [B, H, T, D].
+Tensors3 parts(const at::Tensor& projection, int64_t heads) {
+  const int64_t width = projection.size(2) / 3;
+  const auto part = [&](int64_t i) {
+    return projection.narrow(2, i * width, width).view({projection.size(0), projection.size(1), heads, width / heads}).transpose(1, 2);
+  };
+  return {part(0), part(1), part(2)};
+}
+
+// [B, H, T, D] → [B, T, H · D]
+at::Tensor joined(const at::Tensor& heads) { return heads.transpose(1, 2).flatten(2); }
+
+// Attention of one projection to itself: its gradient is written in one piece, where autograd would join three.
+struct SelfAttention : torch::autograd::Function<SelfAttention> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& projection, int64_t heads, bool causal) {
+    const auto [q, k, v] = parts(projection, heads);
+    const auto [output, lse] = attention(q, k, v, 0, causal, std::nullopt, std::nullopt);
+    context->save_for_backward({projection, output, lse});
+    context->saved_data["causal"] = causal;
+    return joined(output);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto &projection = saved[0], &output = saved[1];
+    const int64_t heads = output.size(1);
+    const auto gradient = grads[0].contiguous().view({output.size(0), output.size(2), heads, output.size(3)}).transpose(1, 2);
+    auto result = at::empty_like(projection);
+    const auto [q, k, v] = parts(projection, heads);
+    fill_gradients(gradient, q, k, v, output, saved[2], context->saved_data["causal"].toBool(), scale_of(q, std::nullopt), parts(result, heads));
+    return {result, at::Tensor(), at::Tensor()};
+  }
+};
 
 }  // namespace
 
 void ft_add_attention(torch::Library& library) {
   library.impl("_scaled_dot_product_flash_attention_for_cpu", attention);
   library.impl("_scaled_dot_product_flash_attention_for_cpu_backward", attention_backward);
+}
+
+int ft_self_attention(ft_tensor projection, int64_t heads, double dropout, int causal, ft_tensor* output) {
+  return guarded([&] {
+    const auto& x = tensor(projection);
+    TORCH_CHECK(x.dim() == 3 && heads > 0 && x.size(2) % (3 * heads) == 0, "expected [B, T, 3 D] with D a multiple of ", heads, " heads, got ", x.sizes());
+    if (is_plain_f32(x) && x.is_contiguous() && x.numel() > 0 && dropout == 0.0 && !at::autocast::is_autocast_enabled(at::kCPU) && !is_observed()) {
+      *output = new at::Tensor(SelfAttention::apply(x, heads, causal != 0));
+    } else {
+      const auto [q, k, v] = parts(x, heads);
+      *output = new at::Tensor(joined(at::scaled_dot_product_attention(q, k, v, {}, dropout, causal != 0)));
+    }
+  });
 }

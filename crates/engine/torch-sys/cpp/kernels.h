@@ -9,6 +9,8 @@ int ft_replace_operators();
 // order; output [B, T, H], h_n and c_n [layers, B, H], new tensors.
 int ft_lstm(ft_tensor input, ft_tensor h0, ft_tensor c0, const ft_tensor* weights, int layers, double dropout, int train,
             ft_tensor* output, ft_tensor* h_n, ft_tensor* c_n);
+// Attention of a projection [B, T, 3 · D], queries, keys and values, to itself → [B, T, D]; *output is a new tensor.
+int ft_self_attention(ft_tensor projection, int64_t heads, double dropout, int causal, ft_tensor* output);
 // x [R, I] or of more axes → gelu(x · up + its bias) · down + its bias, up [I, H], down [H, O]; GELU by tanh or exact; *output is a new tensor.
 int ft_feed_forward(ft_tensor input, ft_tensor up, ft_tensor up_bias, ft_tensor down, ft_tensor down_bias, int tanh, ft_tensor* output);
 // at::conv2d by 3×3 kernels with stride 1, padding 1 and no bias; *output is a new tensor.

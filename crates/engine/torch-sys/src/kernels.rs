@@ -21,6 +21,14 @@ unsafe extern "C" {
         h_n: *mut TensorHandle,
         c_n: *mut TensorHandle,
     ) -> c_int;
+    /// Attention of one projection to itself; `output` receives a new tensor that the caller owns.
+    pub fn ft_self_attention(
+        projection: TensorHandle,
+        heads: i64,
+        dropout: c_double,
+        causal: c_int,
+        output: *mut TensorHandle,
+    ) -> c_int;
     /// Two linear layers with GELU between them, by tanh or exact; `output` receives a new tensor that the caller owns.
     pub fn ft_feed_forward(
         input: TensorHandle,

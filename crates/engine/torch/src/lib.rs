@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "calls the C++ shim; each block says why it is sound")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test may panic"))]
 
+pub mod attention;
 pub mod autocast;
 pub mod buffers;
 pub mod convolution;

@@ -1,6 +1,7 @@
 //! One transformer block: causal attention, then an MLP, each behind a layer norm and added to its input.
 
 use fulmen_base::{Mode, Result};
+use fulmen_torch::attention::{Options, self_attention};
 use fulmen_torch::feed_forward::{Gelu, feed_forward};
 use fulmen_torch::tch::Tensor;
 use fulmen_torch::tch::nn::Path;
@@ -51,30 +52,16 @@ impl Block {
 
     /// `[B, T, D] → [B, T, D]`.
     pub(super) fn forward(&self, x_btd: &Tensor, mode: Mode) -> Result<Tensor> {
-        let x_btd = x_btd + self.attention(&self.attention_norm.forward(x_btd), mode);
+        let x_btd = x_btd + self.attention(&self.attention_norm.forward(x_btd), mode)?;
         let added_btd = self.mlp(&self.mlp_norm.forward(&x_btd), mode)?;
         Ok(x_btd + added_btd)
     }
 
-    fn attention(&self, x_btd: &Tensor, mode: Mode) -> Tensor {
-        let (batch, time, width) = (x_btd.size()[0], x_btd.size()[1], x_btd.size()[2]);
-        let heads = |x_btd: Tensor| x_btd.view([batch, time, self.heads, width / self.heads]).transpose(1, 2);
-        // Queries, keys and values, each a view [B, heads, T, D / heads].
-        let parts: Vec<Tensor> =
-            self.query_key_value.forward(x_btd).split(width, 2).into_iter().map(heads).collect();
+    fn attention(&self, x_btd: &Tensor, mode: Mode) -> Result<Tensor> {
         let dropout = if mode.is_train() { self.dropout } else { 0.0 };
-        let mixed_bhtd = Tensor::scaled_dot_product_attention(
-            &parts[0],
-            &parts[1],
-            &parts[2],
-            None::<Tensor>,
-            dropout,
-            true,
-            None,
-            false,
-        );
-        let mixed_btd = mixed_bhtd.transpose(1, 2).reshape([batch, time, width]);
-        dropped(self.attention_projection.forward(&mixed_btd), self.dropout, mode)
+        let options = Options { heads: self.heads, dropout, causal: true };
+        let mixed_btd = self_attention(&self.query_key_value.forward(x_btd), options)?;
+        Ok(dropped(self.attention_projection.forward(&mixed_btd), self.dropout, mode))
     }
 
     fn mlp(&self, x_btd: &Tensor, mode: Mode) -> Result<Tensor> {
