@@ -20,6 +20,7 @@
 #include "observed.h"
 #include "onednn.h"
 #include "operators.h"
+#include "panels.h"
 #include "transpose.h"
 
 namespace {
@@ -28,8 +29,8 @@ using at::native::cpublas::brgemm;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Rows that a thread takes at once, and columns of the middle.
-constexpr int64_t kRows = 128, kPanel = 64;
+// Rows that a thread takes at once.
+constexpr int64_t kRows = 128;
 // Each thread sums the gradients of both weights in memory of its own: no more numbers than this each.
 constexpr int64_t kMostWeights = 1 << 20;
 
@@ -65,16 +66,6 @@ FT_VECTORISED void exact_backward(const float* u, float* h, float* gradient, flo
 }
 FT_VECTORISED void by_tanh_backward(const float* u, float* h, float* gradient, float* bias, int64_t rows, int64_t width) {
   activate_backward<ft_gelu_tanh>(u, h, gradient, bias, rows, width);
-}
-
-FT_VECTORISED void add(float* __restrict to, const float* __restrict what, int64_t size) {
-  for (int64_t i = 0; i < size; i++) to[i] += what[i];
-}
-
-// Calls `body(first column, number of columns)` for each panel.
-template <typename Body>
-void for_panels(int64_t columns, const Body& body) {
-  for (int64_t first = 0; first < columns; first += kPanel) body(first, std::min(kPanel, columns - first));
 }
 
 at::Tensor numbers(int64_t size) { return at::empty({size}, at::kFloat); }
@@ -143,11 +134,11 @@ struct Sums {
     at::parallel_for(0, 2, 1, [&](int64_t begin, int64_t end) {
       for (; begin < end; begin++) {
         const auto &to = begin == 0 ? up : down, &from = begin == 0 ? other.up : other.down;
-        add(to.mutable_data_ptr<float>(), from.const_data_ptr<float>(), to.numel());
+        ft_add(to.mutable_data_ptr<float>(), from.const_data_ptr<float>(), to.numel());
       }
     });
-    add(up_bias.mutable_data_ptr<float>(), other.up_bias.const_data_ptr<float>(), up_bias.numel());
-    add(down_bias.mutable_data_ptr<float>(), other.down_bias.const_data_ptr<float>(), down_bias.numel());
+    ft_add(up_bias.mutable_data_ptr<float>(), other.up_bias.const_data_ptr<float>(), up_bias.numel());
+    ft_add(down_bias.mutable_data_ptr<float>(), other.down_bias.const_data_ptr<float>(), down_bias.numel());
   }
 };
 
@@ -215,7 +206,7 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
         const auto* from = gradient + first * outputs;
         transpose(in + first * inputs, inputs, in_turned, some, some, inputs);
         transpose(from, outputs, gradient_turned, some, some, outputs);
-        for (int64_t i = 0; i < some; i++) add(down_bias, from + i * outputs, outputs);
+        for (int64_t i = 0; i < some; i++) ft_add(down_bias, from + i * outputs, outputs);
         for_panels(middle, [&](int64_t m, int64_t width) {
           brgemm(some, width, outputs, outputs, width, width, false, from, down_data + m * outputs, change);
           activate(before + first * middle + m * some, active, change, up_bias + m, some, width);

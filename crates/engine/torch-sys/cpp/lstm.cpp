@@ -51,10 +51,6 @@ FT_VECTORISED void cell_backward(const float* __restrict gates, const float* __r
   }
 }
 
-FT_VECTORISED void add(float* __restrict to, const float* __restrict what, int64_t size) {
-  for (int64_t j = 0; j < size; j++) to[j] += what[j];
-}
-
 // A weight [rows, columns] in panels that fit a core's first cache, for products of a few samples: as it lies, rows 2 KiB apart share
 // that cache's few places of one address, and every product reads all of it from the second one.
 class Panels {
@@ -148,7 +144,7 @@ struct LstmLayer : torch::autograd::Function<LstmLayer> {
       const int64_t length = (to - from) * size;
       for (int64_t t = steps - 1; t >= 0; t--) {
         const int64_t before = (t * batch + from) * size, now = before + batch * size;
-        if (step_dh) add(dhs + from * size, step_dh + before, length);
+        if (step_dh) ft_add(dhs + from * size, step_dh + before, length);
         for (int64_t row = 0; row < length; row += size) {
           cell_backward(gate + 4 * (before + row), cs + before + row, cs + now + row, dhs + from * size + row, dcs + from * size + row,
                         dg + 4 * (before + row), size);

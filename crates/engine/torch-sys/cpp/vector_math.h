@@ -39,3 +39,7 @@ FT_INLINE float ft_sigmoid(float x) { return 1.0f / (1.0f + ft_exp(-x)); }
 
 // To 1.2e-7 absolute.
 FT_INLINE float ft_tanh(float x) { return 2.0f / (1.0f + ft_exp(-2.0f * x)) - 1.0f; }
+
+FT_VECTORISED static void ft_add(float* __restrict to, const float* __restrict what, int64_t size) {
+  for (int64_t i = 0; i < size; i++) to[i] += what[i];
+}

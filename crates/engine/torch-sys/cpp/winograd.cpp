@@ -21,6 +21,7 @@
 #include "kernels.h"
 #include "observed.h"
 #include "onednn.h"
+#include "panels.h"
 #include "transpose.h"
 
 namespace {
@@ -91,10 +92,6 @@ FT_VECTORISED void transform_output_backward(const float* const* from, float* to
   }
 }
 
-FT_VECTORISED void add(float* to, const float* what, int64_t size) {
-  for (int64_t i = 0; i < size; i++) to[i] += what[i];
-}
-
 // G w Gᵀ: a kernel [3, 3, channels], its 9 places `stride` apart, to the 16 planes at `to`. Of the kernel turned by 180°, rows and columns 0 and 3 change places.
 FT_VECTORISED void transform_kernel(const float* from, int64_t stride, float* to, int64_t plane, int64_t channels, bool turned) {
   for (int64_t c = 0; c < channels; c += kLanes) {
@@ -152,15 +149,6 @@ class Planes {
  private:
   at::Tensor memory_;
 };
-
-// The channels of one product: an operand [rows, 64] fits a core's second cache beside the others.
-constexpr int64_t kPanel = 64;
-
-// Calls `body(first channel, number of channels)` for each panel of them.
-template <typename Body>
-void for_panels(int64_t channels, const Body& body) {
-  for (int64_t first = 0; first < channels; first += kPanel) body(first, std::min(kPanel, channels - first));
-}
 
 // Neighbouring tiles of a batch.
 struct Chunk {
@@ -369,7 +357,7 @@ Planes sums_of_threads(const Tiling& tiling, const at::Tensor& x, const at::Tens
   const Planes& total = parts.begin()->second;
   at::parallel_for(0, 16, 1, [&](int64_t begin, int64_t end) {
     for (auto part = std::next(parts.begin()); part != parts.end(); part++) {
-      for (int64_t p = begin; p < end; p++) add(total.of(p), part->second.of(p), outputs * inputs);
+      for (int64_t p = begin; p < end; p++) ft_add(total.of(p), part->second.of(p), outputs * inputs);
     }
   });
   return total;
