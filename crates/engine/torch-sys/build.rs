@@ -57,7 +57,7 @@ fn main() {
     }
     kernels
         .files(
-            ["attention", "feed_forward", "gelu", "lstm", "matmul", "operators", "winograd"]
+            ["attention", "copy", "feed_forward", "gelu", "lstm", "matmul", "operators", "winograd"]
                 .map(|name| format!("cpp/{name}.cpp")),
         )
         .compile("fulmen_torch_kernels");

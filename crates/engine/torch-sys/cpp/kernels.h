@@ -5,6 +5,8 @@
 extern "C" {
 // Faster kernels for some operators of libtorch on the CPU from now on, in the whole process.
 int ft_replace_operators();
+// Copies each of so many tensors to the one at its place, of the same sizes.
+int ft_copy(const ft_tensor* to, const ft_tensor* from, int count);
 // at::lstm with biases, one direction, batch first. Input [B, T, I], h0 and c0 [layers, B, H], four weights a layer in torch's
 // order; output [B, T, H], h_n and c_n [layers, B, H], new tensors.
 int ft_lstm(ft_tensor input, ft_tensor h0, ft_tensor c0, const ft_tensor* weights, int layers, double dropout, int train,

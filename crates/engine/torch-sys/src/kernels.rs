@@ -8,6 +8,8 @@ use crate::TensorHandle;
 unsafe extern "C" {
     /// Faster kernels for some operators of libtorch on the CPU from now on.
     pub fn ft_replace_operators() -> c_int;
+    /// Copies `count` tensors to those at their places, of the same sizes.
+    pub fn ft_copy(to: *const TensorHandle, from: *const TensorHandle, count: c_int) -> c_int;
     /// An LSTM; `weights` holds four tensors a layer, the last three arguments receive new tensors that the caller owns.
     pub fn ft_lstm(
         input: TensorHandle,

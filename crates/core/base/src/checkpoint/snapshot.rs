@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use fulmen_torch::tch::{Device, TchError, Tensor, no_grad};
+use fulmen_torch::buffers::copy_all;
+use fulmen_torch::tch::{Device, TchError, Tensor};
 
 use super::Tensors;
 use crate::Result;
@@ -17,14 +18,17 @@ impl Buffers {
     /// one stream of bytes; libtorch's threads share it.
     pub(super) fn snapshot(&mut self, live: &Tensors) -> Result<Tensors> {
         let mut copies = Tensors::default();
+        let (mut sources, mut targets) = (Vec::new(), Vec::new());
         for (file, from, into) in parts(live, &mut copies) {
             for (name, tensor) in from {
                 let kept = self.0.remove(&(file, name.clone())).filter(|kept| fits(kept, tensor));
-                let mut copy = kept.map_or_else(|| empty(tensor), Ok)?;
-                no_grad(|| copy.f_copy_(&tensor.detach()).map(drop))?;
+                let copy = kept.map_or_else(|| empty(tensor), Ok)?;
+                sources.push(tensor.shallow_clone());
+                targets.push(copy.shallow_clone());
                 into.push((name.clone(), copy));
             }
         }
+        copy_all(&targets, &sources)?;
         Ok(copies)
     }
 
@@ -85,7 +89,7 @@ fn owned(of: &mut Tensors) -> [(&'static str, &mut Held); 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fulmen_torch::tch::Kind;
+    use fulmen_torch::tch::{Kind, no_grad};
 
     #[test]
     fn a_snapshot_keeps_what_was_and_its_memory_is_used_again() {
