@@ -7,7 +7,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/native/CPUBlas.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward_cpu_dispatch.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_cpu_dispatch.h>
@@ -19,8 +18,8 @@
 
 #include "guard.h"
 #include "kernels.h"
-#include "observed.h"
 #include "operators.h"
+#include "stand_in.h"
 #include "transpose.h"
 
 namespace {
@@ -281,7 +280,7 @@ int ft_self_attention(ft_tensor projection, int64_t heads, double dropout, int c
   return guarded([&] {
     const auto& x = tensor(projection);
     TORCH_CHECK(x.dim() == 3 && heads > 0 && x.size(2) % (3 * heads) == 0, "expected [B, T, 3 D] with D a multiple of ", heads, " heads, got ", x.sizes());
-    if (is_plain_f32(x) && x.is_contiguous() && x.numel() > 0 && dropout == 0.0 && !at::autocast::is_autocast_enabled(at::kCPU) && !is_observed()) {
+    if (is_plain_f32(x) && x.is_contiguous() && x.numel() > 0 && dropout == 0.0 && may_stand_in()) {
       *output = new at::Tensor(SelfAttention::apply(x, heads, causal != 0));
     } else {
       const auto [q, k, v] = parts(x, heads);

@@ -6,21 +6,17 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/native/CPUBlas.h>
 #include <torch/csrc/autograd/custom_function.h>
-
-#include <map>
-#include <mutex>
-#include <vector>
 
 #include "gelu.h"
 #include "guard.h"
 #include "kernels.h"
-#include "observed.h"
 #include "onednn.h"
 #include "operators.h"
 #include "panels.h"
+#include "stand_in.h"
+#include "thread_sums.h"
 #include "transpose.h"
 
 namespace {
@@ -131,14 +127,10 @@ struct Sums {
       : up(numbers(inputs * middle)), down(numbers(outputs * middle)), up_bias(at::zeros({middle}, at::kFloat)), down_bias(at::zeros({outputs}, at::kFloat)) {}
 
   void operator+=(const Sums& other) {
-    at::parallel_for(0, 2, 1, [&](int64_t begin, int64_t end) {
-      for (; begin < end; begin++) {
-        const auto &to = begin == 0 ? up : down, &from = begin == 0 ? other.up : other.down;
-        ft_add(to.mutable_data_ptr<float>(), from.const_data_ptr<float>(), to.numel());
-      }
-    });
-    ft_add(up_bias.mutable_data_ptr<float>(), other.up_bias.const_data_ptr<float>(), up_bias.numel());
-    ft_add(down_bias.mutable_data_ptr<float>(), other.down_bias.const_data_ptr<float>(), down_bias.numel());
+    up.add_(other.up);
+    down.add_(other.down);
+    up_bias.add_(other.up_bias);
+    down_bias.add_(other.down_bias);
   }
 };
 
@@ -191,9 +183,7 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
     const auto *in = x.const_data_ptr<float>(), *gradient = dy.const_data_ptr<float>(), *before = u.const_data_ptr<float>();
     const auto *down_data = down_panels.const_data_ptr<float>(), *up_data = up_blocks.const_data_ptr<float>();
     auto* dx_data = dx.mutable_data_ptr<float>();
-    std::mutex lock;
-    std::map<int64_t, Sums> parts;  // by first row: so the order in which they are added does not depend on who is ready first
-    at::parallel_for(0, chunks(rows), 1, [&](int64_t begin, int64_t end) {
+    const Sums total = sum_of_threads(chunks(rows), [&](int64_t begin, int64_t end) {
       const Sums sums(inputs, middle, outputs);
       auto *up_sums = sums.up.mutable_data_ptr<float>(), *down_sums = sums.down.mutable_data_ptr<float>();
       auto *up_bias = sums.up_bias.mutable_data_ptr<float>(), *down_bias = sums.down_bias.mutable_data_ptr<float>();
@@ -218,11 +208,8 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
         });
       }
       at::native::cpublas::brgemm_release();
-      const std::lock_guard<std::mutex> guard(lock);
-      parts.emplace(begin, sums);
+      return sums;
     });
-    Sums& total = parts.begin()->second;
-    for (auto part = std::next(parts.begin()); part != parts.end(); part++) total += part->second;
     auto dup = at::empty_like(up), ddown = at::empty_like(down);
     const Matrix up_gradient(dup), down_gradient(ddown);
     at::parallel_for(0, (middle + kPanel - 1) / kPanel, 1, [&](int64_t begin, int64_t end) {
@@ -246,7 +233,7 @@ bool fits(const at::Tensor& x, const at::Tensor& up, const at::Tensor& up_bias, 
   return is_plain_f32(x) && x.dim() > 0 && x.numel() > 0 && is_matrix(up) && is_matrix(down) && x.size(-1) == up.size(0) &&
          up.size(1) == down.size(0) && is_bias(up_bias, up.size(1)) && is_bias(down_bias, down.size(1)) &&
          up.numel() <= kMostWeights && down.numel() <= kMostWeights && x.numel() / x.size(-1) >= kRows &&
-         !at::autocast::is_autocast_enabled(at::kCPU) && !is_observed() && onednn_has_avx512();
+         may_stand_in() && onednn_has_avx512();
 }
 
 }  // namespace

@@ -8,20 +8,18 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/native/CPUBlas.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 #include <vector>
 
 #include "guard.h"
 #include "kernels.h"
-#include "observed.h"
 #include "onednn.h"
 #include "panels.h"
+#include "stand_in.h"
+#include "thread_sums.h"
 #include "transpose.h"
 
 namespace {
@@ -144,6 +142,7 @@ class Planes {
  public:
   explicit Planes(int64_t size) : apart(size + kLanes), memory_(at::empty({16 * apart}, at::kFloat)) {}
   float* of(int64_t plane) const { return memory_.mutable_data_ptr<float>() + plane * apart; }
+  void operator+=(const Planes& other) { memory_.add_(other.memory_); }
   const int64_t apart;
 
  private:
@@ -177,21 +176,13 @@ struct Tiling {
   }
 
   // Tiles that a thread takes at once, of so many at most: their planes stay in its second cache.
-  int64_t chunk(int64_t most) const {
+  int64_t chunk_size(int64_t most) const {
     const int64_t threads = at::get_num_threads();
     return std::min(most, (count + threads - 1) / threads);
   }
 
-  // Calls `body(for_chunks)` once a thread; `for_chunks(use)` calls `use` for each chunk of the thread's.
-  template <typename Body>
-  void for_threads(int64_t size, const Body& body) const {
-    at::parallel_for(0, (count + size - 1) / size, 1, [&](int64_t begin, int64_t end) {
-      body([&](const auto& use) {
-        for (int64_t i = begin; i < end; i++) use(Chunk{i * size, std::min(size, count - i * size)});
-      });
-      brgemm_release();
-    });
-  }
+  int64_t chunks(int64_t size) const { return (count + size - 1) / size; }
+  Chunk chunk(int64_t i, int64_t size) const { return {i * size, std::min(size, count - i * size)}; }
 };
 
 // What lies outside of an image.
@@ -224,7 +215,7 @@ void fill_gradients(const Tiling& tiling, const at::Tensor& dy, const Chunk& chu
   const int64_t channels = dy.size(1);
   const auto* image = dy.const_data_ptr<float>();
   const auto* outside = zeros(channels);
-  alignas(64) float straight[16][kLanes * kLanes], turned[kLanes * kLanes];
+  alignas(64) float straight[16][kLanes * kLanes];
   for (int64_t tile = 0; tile < chunk.tiles; tile += kLanes) {
     const int64_t some = std::min(kLanes, chunk.tiles - tile);
     const float* pixels[kLanes][4];
@@ -238,13 +229,7 @@ void fill_gradients(const Tiling& tiling, const at::Tensor& dy, const Chunk& chu
         transform_output_backward(corner, straight[0] + t * kLanes, kLanes * kLanes, kLanes);
       }
       for (int64_t p = 0; p < 16; p++) {
-        float* to = planes.of(p) + c * chunk.tiles + tile;
-        if (some == kLanes) {
-          transpose_16(straight[p], kLanes, to, chunk.tiles);
-        } else {
-          transpose_16(straight[p], kLanes, turned, kLanes);
-          for (int64_t i = 0; i < kLanes; i++) std::copy_n(turned + i * kLanes, some, to + i * chunk.tiles);
-        }
+        transpose(straight[p], kLanes, planes.of(p) + c * chunk.tiles + tile, chunk.tiles, some, kLanes);
       }
     }
   }
@@ -302,15 +287,16 @@ at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t chann
   // Kernels of some outputs at once: of 512 × 512 all would be 17 MB.
   constexpr int64_t kNumbers = 2 << 20;
   const Tiling tiling(x);
-  const int64_t inputs = x.size(1), most = tiling.chunk(128), block = std::max(kNumbers / (16 * inputs) / kPanel, int64_t{1}) * kPanel;
+  const int64_t inputs = x.size(1), most = tiling.chunk_size(128), block = std::max(kNumbers / (16 * inputs) / kPanel, int64_t{1}) * kPanel;
   auto y = at::empty({x.size(0), channels, tiling.height, tiling.width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
   auto* image = y.mutable_data_ptr<float>();
   for (int64_t start = 0; start < channels; start += block) {
     const Kernels kernels(inputs, start, std::min(block, channels - start));
     fill(weight, kernels);
-    tiling.for_threads(most, [&](const auto& for_chunks) {
+    at::parallel_for(0, tiling.chunks(most), 1, [&](int64_t begin, int64_t end) {
       const Planes from(most * inputs), to(most * std::min(kPanel, kernels.outputs));
-      for_chunks([&](const Chunk& chunk) {
+      for (int64_t i = begin; i < end; i++) {
+        const Chunk chunk = tiling.chunk(i, most);
         const int64_t tiles = chunk.tiles;
         fill_inputs(tiling, x, chunk, inputs, from);
         for_panels(kernels.outputs, [&](int64_t first, int64_t width) {
@@ -322,7 +308,8 @@ at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t chann
             transform_output(to.of(0) + tile * width, pixels, to.apart, width);
           }
         });
-      });
+      }
+      brgemm_release();
     });
   }
   return y;
@@ -331,41 +318,25 @@ at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t chann
 // Tiles of a chunk whose products are summed.
 constexpr int64_t kSummed = 64;
 
-// The sums over all tiles, [outputs, inputs], of products of gradients and inputs. Every thread has tiles and sums of its own, which stay in
-// its cache where channels are few.
-Planes sums_of_threads(const Tiling& tiling, const at::Tensor& x, const at::Tensor& dy) {
-  const int64_t inputs = x.size(1), outputs = dy.size(1), most = tiling.chunk(kSummed);
-  std::mutex lock;
-  std::map<int64_t, Planes> parts;  // by first tile: so the order in which they are added does not depend on who is ready first
-  tiling.for_threads(most, [&](const auto& for_chunks) {
+// With few channels, every thread has tiles and sums [outputs, inputs] of its own, which stay in its cache.
+void gradient_of_few(const Tiling& tiling, const at::Tensor& x, const at::Tensor& dy, float* weights) {
+  const int64_t inputs = x.size(1), outputs = dy.size(1), most = tiling.chunk_size(kSummed);
+  const Planes sums = sum_of_threads(tiling.chunks(most), [&](int64_t begin, int64_t end) {
     const Planes from(most * inputs), to(most * outputs), sums(outputs * inputs);
-    int64_t begin = -1;
-    for_chunks([&](const Chunk& chunk) {
+    for (int64_t i = begin; i < end; i++) {
+      const Chunk chunk = tiling.chunk(i, most);
       const int64_t tiles = chunk.tiles;
       fill_inputs(tiling, x, chunk, kPanel, from);
       fill_gradients(tiling, dy, chunk, to);
       for_panels(inputs, [&](int64_t input, int64_t width) {
         for (int64_t p = 0; p < 16; p++) {
-          brgemm(outputs, width, tiles, tiles, width, inputs, begin >= 0, to.of(p), from.of(p) + input * tiles, sums.of(p) + input);
+          brgemm(outputs, width, tiles, tiles, width, inputs, i > begin, to.of(p), from.of(p) + input * tiles, sums.of(p) + input);
         }
       });
-      if (begin < 0) begin = chunk.first;
-    });
-    const std::lock_guard<std::mutex> guard(lock);
-    parts.emplace(begin, sums);
-  });
-  const Planes& total = parts.begin()->second;
-  at::parallel_for(0, 16, 1, [&](int64_t begin, int64_t end) {
-    for (auto part = std::next(parts.begin()); part != parts.end(); part++) {
-      for (int64_t p = begin; p < end; p++) ft_add(total.of(p), part->second.of(p), outputs * inputs);
     }
+    brgemm_release();
+    return sums;
   });
-  return total;
-}
-
-void gradient_of_few(const Tiling& tiling, const at::Tensor& x, const at::Tensor& dy, float* weights) {
-  const int64_t inputs = x.size(1), outputs = dy.size(1);
-  const Planes sums = sums_of_threads(tiling, x, dy);
   at::parallel_for(0, outputs, 1, [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; o++) {
       transform_kernel_backward(sums.of(0) + o * inputs, weights + o * 9 * inputs, sums.apart, inputs, false);
@@ -376,7 +347,7 @@ void gradient_of_few(const Tiling& tiling, const at::Tensor& x, const at::Tensor
 // With many channels, the threads share the planes of several chunks, and each takes the sums of some outputs.
 void gradient_of_many(const Tiling& tiling, const at::Tensor& x, const at::Tensor& dy, float* weights) {
   constexpr int64_t kNumbers = 4 << 20, kRows = 64;
-  const int64_t inputs = x.size(1), outputs = dy.size(1), size = tiling.chunk(kSummed), chunks = (tiling.count + size - 1) / size;
+  const int64_t inputs = x.size(1), outputs = dy.size(1), size = tiling.chunk_size(kSummed), chunks = tiling.chunks(size);
   const int64_t group = std::clamp<int64_t>(kNumbers / (16 * size * (inputs + outputs)), 1, chunks);
   std::vector<Planes> from, to;
   for (int64_t i = 0; i < group; i++) {
@@ -384,7 +355,7 @@ void gradient_of_many(const Tiling& tiling, const at::Tensor& x, const at::Tenso
     to.emplace_back(size * outputs);
   }
   for (int64_t first = 0; first < chunks; first += group) {
-    const auto chunk = [&](int64_t i) { return Chunk{(first + i) * size, std::min(size, tiling.count - (first + i) * size)}; };
+    const auto chunk = [&](int64_t i) { return tiling.chunk(first + i, size); };
     const int64_t some = std::min(group, chunks - first);
     at::parallel_for(0, some, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
@@ -447,7 +418,7 @@ bool fits(const at::Tensor& x, const at::Tensor& weight) {
   };
   return plain(x) && plain(weight) && weight.size(2) == 3 && weight.size(3) == 3 && x.size(1) == weight.size(1) &&
          weight.size(0) % kLanes == 0 && weight.size(1) % kLanes == 0 && weight.size(0) >= 32 && weight.size(1) >= 32 &&
-         x.size(2) > 1 && x.size(3) > 1 && !at::autocast::is_autocast_enabled(at::kCPU) && !is_observed() && onednn_has_avx512();
+         x.size(2) > 1 && x.size(3) > 1 && may_stand_in() && onednn_has_avx512();
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn values_and_gradients_are_those_in_f64_in_both_orders_and_for_uneven_sizes() {
         tch::manual_seed(7);
-        // The last two are libtorch's: too few rows, and a type that is not ours.
+        // The last has too few rows for the function of ours, as f64 is no type for it.
         for sizes in [[128, 32, 64, 32], [700, 40, 100, 72], [300, 17, 130, 65], [64, 32, 64, 32]] {
             for (turned, gelu) in [(false, Gelu::Exact), (true, Gelu::Exact), (true, Gelu::Tanh)] {
                 let operands = operands(sizes, turned);
